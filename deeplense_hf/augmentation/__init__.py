@@ -1,0 +1,1 @@
+"""Symmetry-respecting augmentation of raw lens images."""

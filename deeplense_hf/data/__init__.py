@@ -1,0 +1,1 @@
+"""Lens images as Hugging Face datasets: schema, safe readers, building, loading."""

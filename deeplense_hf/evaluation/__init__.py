@@ -1,0 +1,1 @@
+"""How good a model is: the report, its intervals and its figures."""

@@ -1,0 +1,1 @@
+"""Metrics of lens classification as an `evaluate` module; an island, loadable by path."""

@@ -1,0 +1,1 @@
+"""Physics only: recipes, populations, ray-tracing, noise. No Hugging Face import."""
