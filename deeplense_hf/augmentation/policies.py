@@ -1,0 +1,64 @@
+"""Augmentation policies: named lists of transforms, applied reproducibly to raw images.
+
+What is *not* a symmetry, and hence in no policy: a zoom (it changes the Einstein radius in arcsec), a shear or any
+other warp (it imitates lensing), inverting or re-colouring brightness (surface brightness is conserved by lensing),
+cutting parts of the ring away (the perturbed arc may be in them).
+"""
+
+import random
+from collections.abc import Callable
+
+import albumentations as A
+import numpy as np
+
+from .transforms import BackgroundNoise, SubPixelShift
+
+POLICIES: dict[str, Callable[[], list[A.BasicTransform]]] = {
+    "none": list,
+    # The sky has no preferred direction: the eight rotations and flips of the square are exact on a square grid.
+    "dihedral": lambda: [A.D4(p=1.0)],
+    "lens": lambda: [A.D4(p=1.0), SubPixelShift(max_shift=1.0, p=0.5), BackgroundNoise(max_fraction=0.3, p=0.5)],
+}
+
+
+class Augmentation:
+    """A policy whose outcome depends on (seed, epoch, index) only.
+
+    Neither the number of workers and processes, nor the batch size, nor a resumed run changes what an image becomes.
+
+    Args:
+        policy: A key of `POLICIES`.
+        seed: Seed of the run.
+
+    Raises:
+        ValueError: If the policy does not exist.
+    """
+
+    def __init__(self, policy: str, seed: int) -> None:
+        if policy not in POLICIES:
+            raise ValueError(f"augmentation='{policy}' is not one of {', '.join(POLICIES)}.")
+        transforms = POLICIES[policy]()
+        self.policy = policy
+        self.seed = seed
+        self._pipeline = A.Compose(transforms) if transforms else None
+
+    def __call__(self, image: np.ndarray, epoch: int, index: int) -> np.ndarray:
+        """Augment one image.
+
+        Args:
+            image: Raw image of shape `(bands, height, width)`, any float range.
+            epoch: Epoch of the run.
+            index: Row of the image in its data set.
+
+        Returns:
+            The augmented image, float32, of the same shape for square images.
+        """
+        if self._pipeline is None:
+            return image
+        # Compose(seed=...) would mix in the worker's own seed.
+        self._pipeline.set_random_state(
+            np.random.default_rng([self.seed, epoch, index]),
+            random.Random(f"{self.seed} {epoch} {index}"),
+        )
+        augmented = self._pipeline(image=np.ascontiguousarray(image.transpose(1, 2, 0)))["image"]
+        return np.ascontiguousarray(augmented.transpose(2, 0, 1), dtype=np.float32)

@@ -1,0 +1,183 @@
+"""The command line: one table of commands, one way to parse options, one way to say what went wrong.
+
+`deeplense-hf COMMAND ...` and `scripts/*.py` both end in `main`. A command is a function that takes dataclasses
+of options; they are read from the command line and from `--config file.yaml` (the file gives defaults, the command
+line wins, unknown keys are refused). Only the room of the chosen command is imported, so that `--help` is quick.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from deeplense_hf import __version__
+from deeplense_hf.option_parser import OptionParser
+
+TRACE_VARIABLE = "DEEPLENSE_HF_TRACE"
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Where a command lives.
+
+    Attributes:
+        summary: One line for the list of commands.
+        function: `module:name`; called with one instance of every class of options, in order.
+        options: `module:name` of the dataclasses of options; their modules import in milliseconds.
+        heavy_options: Further dataclasses, expensive to import; `--help` leaves them to `--help_all`.
+    """
+
+    summary: str
+    function: str
+    options: tuple[str, ...]
+    heavy_options: tuple[str, ...] = ()
+
+
+COMMANDS: dict[str, Command] = {
+    "train": Command(
+        "train a transformer on lens images and evaluate it on held-out systems",
+        "deeplense_hf.training.run:train",
+        ("deeplense_hf.training.options:TrainOptions",),
+        ("deeplense_hf.training.arguments:LensTrainingArguments",),
+    ),
+    "simulate": Command(
+        "simulate a published DeepLense population as a data set",
+        "deeplense_hf.data.simulate:simulate",
+        ("deeplense_hf.data.simulate:SimulateOptions",),
+    ),
+    "import": Command(
+        "turn original lens files (npy, npz, FITS, HDF5, images, archives) into a data set",
+        "deeplense_hf.data.importing:import_dataset",
+        ("deeplense_hf.data.importing:ImportOptions",),
+    ),
+    "evaluate": Command(
+        "measure a trained model on a data set: metrics.json and figures",
+        "deeplense_hf.evaluation.run:evaluate",
+        ("deeplense_hf.evaluation.run:EvaluateOptions",),
+    ),
+    "predict": Command(
+        "classify image files: one row per image",
+        "deeplense_hf.inference.predict:predict",
+        ("deeplense_hf.inference.predict:PredictOptions",),
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command and its options; the process's own arguments when absent.
+
+    Returns:
+        The exit status: 0 done, 1 the command failed and said why in one sentence, 2 the options are wrong.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        print(f"deeplense-hf {__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        return _say_error(f"'{name}' is not a command; the commands are {', '.join(COMMANDS)}.{hint}", status=2)
+    try:
+        return _run(name, rest)
+    except KeyboardInterrupt:
+        return _say_error("interrupted; finished work is kept, run the same command again to go on.", status=130)
+    except (ValueError, OSError, ImportError) as error:
+        if os.environ.get(TRACE_VARIABLE):
+            raise
+        return _say_error(_one_sentence(error), status=1)
+
+
+def _run(name: str, words: list[str]) -> int:
+    """Parse the options of a command and call it."""
+    command = COMMANDS[name]
+    wants_help = "-h" in words or "--help" in words
+    classes = command.options if wants_help else command.options + command.heavy_options
+    parser = OptionParser(
+        [_load(path) for path in classes],
+        prog=f"deeplense-hf {name}",
+        description=_sentence(command.summary),
+        epilog=_help_epilog(command) if wants_help else None,
+    )
+    if "--help_all" in words:
+        parser.print_help()
+        return 0
+    options = parser.parse(words)
+    status = _load(command.function)(*options)
+    return int(status or 0)
+
+
+def _load(path: str) -> Any:
+    """Import `module:name`."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _help_epilog(command: Command) -> str | None:
+    if not command.heavy_options:
+        return None
+    return (
+        "Every option of transformers.TrainingArguments is accepted too, for example --num_train_epochs, "
+        "--learning_rate, --per_device_train_batch_size, --output_dir, --resume_from_checkpoint, --bf16; "
+        "--help_all lists them."
+    )
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: deeplense-hf COMMAND [options]",
+            "",
+            "Dark matter substructure in strong gravitational lenses.",
+            "",
+            *lines,
+            "",
+            "deeplense-hf COMMAND --help lists a command's options; --config FILE.yaml reads them from a file.",
+            f"Set {TRACE_VARIABLE}=1 to see the full trace of an error.",
+        ]
+    )
+
+
+def _one_sentence(error: BaseException) -> str:
+    """What went wrong, on one line, whoever raised it."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror}"
+    else:
+        message = str(error) or type(error).__name__
+    return " ".join(message.split())
+
+
+def _say_error(sentence: str, status: int) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return status
+
+
+def run_as_script(command: str) -> NoReturn:
+    """Entry point of `scripts/*.py`: run one command with the process's arguments and exit.
+
+    The folder of a script comes first on `sys.path`; it is dropped so that no script can shadow a library.
+    """
+    folder = str(Path(sys.argv[0]).resolve().parent)
+    sys.path[:] = [entry for entry in sys.path if entry != folder]
+    sys.exit(main([command, *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

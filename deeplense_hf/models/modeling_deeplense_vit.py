@@ -1,0 +1,165 @@
+"""DeepLense ViT: a plain vision transformer."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.utils.generic import can_return_tuple
+
+from .configuration_deeplense_vit import DeepLenseViTConfig
+from .heads import DeepLensePreTrainedModel, ImageClassificationMixin, check_pixels
+from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
+from .outputs import DeepLenseModelOutput
+from .stem_options import as_pair
+
+
+class PositionEmbedding(nn.Module):
+    """Class token and one learnt vector per token, interpolated for other image sizes.
+
+    Args:
+        config: The family's configuration.
+
+    Source:
+        Dosovitskiy et al. (2021), arXiv:2010.11929, section 3.2 (interpolation: section 3.2, last paragraph).
+    """
+
+    def __init__(self, config: DeepLenseViTConfig) -> None:
+        super().__init__()
+        height, width = as_pair(config.image_size)
+        # stems round incomplete patches up
+        self.grid = (-(-height // config.patch_size), -(-width // config.patch_size))
+        self.class_token = nn.Parameter(torch.zeros(1, 1, config.hidden_size))
+        self.table = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], config.hidden_size))
+
+    def forward(self, tokens: Tensor, grid: tuple[int, int], interpolate: bool) -> Tensor:
+        """Put the class token before the image tokens and add the positions.
+
+        Args:
+            tokens: `(batch, rows * columns, dim)`.
+            grid: Rows and columns.
+            interpolate: Whether another grid than the configured one is accepted.
+
+        Returns:
+            `(batch, 1 + rows * columns, dim)`.
+
+        Raises:
+            ValueError: If the grid differs and must not be interpolated.
+        """
+        table = self.table
+        if grid != self.grid:
+            if not interpolate:
+                raise ValueError(
+                    f"the image gives {grid[0]}x{grid[1]} tokens, but the model was made for "
+                    f"{self.grid[0]}x{self.grid[1]}; resize the image or set interpolate_pos_encoding=True."
+                )
+            image_table = table[:, 1:].view(1, *self.grid, -1).permute(0, 3, 1, 2)
+            image_table = nn.functional.interpolate(image_table, size=grid, mode="bicubic", align_corners=False)
+            table = torch.cat((table[:, :1], image_table.flatten(2).transpose(1, 2)), dim=1)
+        class_token = self.class_token.expand(tokens.shape[0], -1, -1)
+        return torch.cat((class_token, tokens), dim=1) + table
+
+
+class DeepLenseViTPreTrainedModel(DeepLensePreTrainedModel):
+    """Base of the family."""
+
+    config: DeepLenseViTConfig
+    config_class = DeepLenseViTConfig
+    _no_split_modules = ["PreNormBlock"]  # noqa: RUF012
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Set initial weights; class token and positions start small."""
+        super()._init_weights(module)
+        if isinstance(module, PositionEmbedding):
+            for parameter in (module.class_token, module.table):
+                init.trunc_normal_(parameter, std=self.config.initializer_range or 0.02)
+
+
+class DeepLenseViTModel(DeepLenseViTPreTrainedModel):
+    """Features of lens images by global attention.
+
+    Args:
+        config: The configuration.
+    """
+
+    def __init__(self, config: DeepLenseViTConfig) -> None:
+        super().__init__(config)
+        dim = config.hidden_size
+        self.stem = build_stem(config, dim)
+        self.positions = PositionEmbedding(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.blocks = nn.ModuleList(
+            PreNormBlock(config, Attention(config, dim, config.num_attention_heads), dim, rate)
+            for rate in drop_path_rates(config.drop_path_rate, config.num_hidden_layers)
+        )
+        self.norm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the stem."""
+        return self.stem
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor | None = None,
+        interpolate_pos_encoding: bool = False,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
+    ) -> DeepLenseModelOutput:
+        """Compute features.
+
+        Args:
+            pixel_values: Processed images, `(batch, num_channels, height, width)`.
+            interpolate_pos_encoding: Whether images of another size than configured are accepted.
+            output_hidden_states: Whether to return the tokens after the stem and every block.
+            output_attentions: Whether to return attention weights (`eager` attention only).
+            **kwargs: `return_dict`, and options of the attention implementation.
+
+        Returns:
+            Features, one vector per image, and what was asked for.
+
+        Raises:
+            ValueError: If the images have another number of bands or, without interpolation, another size.
+        """
+        pixel_values = check_pixels(pixel_values, self.config.num_channels)
+        features = self.stem(pixel_values)  # batch, dim, rows, columns
+        grid = (features.shape[2], features.shape[3])
+        tokens = self.positions(features.flatten(2).transpose(1, 2), grid, interpolate_pos_encoding)
+        tokens = self.dropout(tokens)
+        states, attentions = [tokens], []
+        for block in self.blocks:
+            tokens, weights = block(tokens, **kwargs)
+            states.append(tokens)
+            attentions.append(weights)
+        tokens = self.norm(tokens)
+        pooled = tokens[:, 0] if self.config.pooling == "cls" else tokens[:, 1:].mean(dim=1)
+        return DeepLenseModelOutput(
+            last_hidden_state=tokens,
+            pooler_output=pooled,
+            hidden_states=tuple(states) if self.wants(output_hidden_states, "output_hidden_states") else None,
+            attentions=tuple(attentions) if self.wants(output_attentions, "output_attentions") else None,
+        )
+
+
+class DeepLenseViTForImageClassification(ImageClassificationMixin, DeepLenseViTPreTrainedModel):
+    """DeepLense ViT with a linear classifier.
+
+    Args:
+        config: The configuration; `num_labels`, `id2label` and `problem_type` describe the classes.
+    """
+
+    def __init__(self, config: DeepLenseViTConfig) -> None:
+        super().__init__(config)
+        self.backbone = DeepLenseViTModel(config)
+        self.classifier = self.build_classifier()
+        self.post_init()
+
+
+__all__ = [
+    "DeepLenseViTForImageClassification",
+    "DeepLenseViTModel",
+    "DeepLenseViTPreTrainedModel",
+]

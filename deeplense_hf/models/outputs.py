@@ -1,0 +1,44 @@
+"""What the models return."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class DeepLenseModelOutput(ModelOutput):
+    """Features of a batch of images.
+
+    Attributes:
+        last_hidden_state: Normalised tokens, `(batch, tokens, width)`.
+        pooler_output: One vector per image, `(batch, width)`.
+        hidden_states: Tokens after the stem and after every stage (Swin) or block (ViT).
+        attentions: Attention weights of every stage's last block (Swin) or of every block (ViT).
+        feature_maps: `hidden_states` as maps `(batch, width, rows, columns)` (Swin).
+    """
+
+    last_hidden_state: torch.FloatTensor | None = None
+    pooler_output: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    feature_maps: tuple[torch.FloatTensor, ...] | None = None
+
+
+@dataclass
+class DeepLenseClassifierOutput(ModelOutput):
+    """Class scores of a batch of images.
+
+    Attributes:
+        loss: Mean loss, if labels were given.
+        logits: Scores before the softmax, `(batch, num_labels)`.
+        hidden_states: As in `DeepLenseModelOutput`.
+        attentions: As in `DeepLenseModelOutput`.
+        feature_maps: As in `DeepLenseModelOutput`.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+    feature_maps: tuple[torch.FloatTensor, ...] | None = None

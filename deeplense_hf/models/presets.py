@@ -1,0 +1,88 @@
+"""Named sizes: the configurations that `--model` knows by name."""
+
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from .configuration_deeplense_swin import DeepLenseSwinConfig
+from .configuration_deeplense_vit import DeepLenseViTConfig
+
+FAMILIES: dict[str, type[PreTrainedConfig]] = {
+    "deeplense-swin": DeepLenseSwinConfig,
+    "deeplense-vit": DeepLenseViTConfig,
+}
+
+# `<family>-<size>`: options that differ from the family's defaults, and millions of parameters of the
+# classifier with one band and three classes (asserted by tests/models/test_presets.py)
+PRESETS: dict[str, dict[str, Any]] = {
+    "deeplense-swin-test": {
+        "stem_channels": (8, 8),
+        "patch_size": 4,
+        "embed_dim": 16,
+        "depths": (2, 1),
+        "num_heads": (2, 2),
+        "window_size": 4,
+    },
+    "deeplense-swin-tiny": {},
+    "deeplense-swin-small": {
+        "stem_channels": (24, 48, 96),
+        "embed_dim": 96,
+        "depths": (2, 4, 2),
+        "num_heads": (3, 6, 12),
+        "drop_path_rate": 0.1,
+    },
+    "deeplense-swin-base": {
+        "stem_channels": (32, 64, 128),
+        "stem_blocks": 2,
+        "embed_dim": 128,
+        "depths": (2, 6, 2),
+        "num_heads": (4, 8, 16),
+        "drop_path_rate": 0.2,
+    },
+    "deeplense-vit-test": {
+        "stem_channels": (8, 8),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    },
+    "deeplense-vit-tiny": {},
+    "deeplense-vit-small": {
+        "stem_channels": (24, 48, 96),
+        "hidden_size": 256,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 8,
+        "drop_path_rate": 0.1,
+    },
+    "deeplense-vit-base": {
+        "stem_channels": (32, 64, 128),
+        "stem_blocks": 2,
+        "hidden_size": 384,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "drop_path_rate": 0.2,
+    },
+}
+
+
+def build_config(preset: str, **overrides: Any) -> PreTrainedConfig:
+    """Make the configuration of a named size.
+
+    Args:
+        preset: A key of `PRESETS`.
+        **overrides: Options of the family's configuration, for example `num_channels` or `id2label`.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ValueError: If the name or an option is unknown.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"'{preset}' is not a named size; the names are {', '.join(PRESETS)}.")
+    family = FAMILIES[preset.rpartition("-")[0]]
+    options = PRESETS[preset] | overrides
+    known = {name for base in family.__mro__ for name in getattr(base, "__annotations__", {})}
+    unknown = sorted(set(options) - known - {"num_labels", "id2label", "label2id", "problem_type"})
+    if unknown:
+        raise ValueError(f"{family.__name__} has no option '{unknown[0]}'.")
+    return family(**options)

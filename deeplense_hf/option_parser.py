@@ -1,0 +1,171 @@
+"""Options as dataclasses: command line and YAML read the same declaration."""
+
+import argparse
+import dataclasses
+import difflib
+import enum
+import importlib.util
+import re
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import yaml
+
+if TYPE_CHECKING:
+    from transformers import HfArgumentParser
+else:
+
+    def _hf_argument_parser() -> type:
+        """Return transformers' `HfArgumentParser` without importing transformers, which alone takes 0.8 s.
+
+        Its module depends on the standard library and PyYAML only, so it is loaded by its path.
+        """
+        loaded = sys.modules.get("transformers.hf_argparser")
+        if loaded is not None:
+            return loaded.HfArgumentParser
+        package = importlib.util.find_spec("transformers")
+        path = Path(package.submodule_search_locations[0]) / "hf_argparser.py"
+        spec = importlib.util.spec_from_file_location("_deeplense_hf_argparser", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.HfArgumentParser
+
+    HfArgumentParser = _hf_argument_parser()
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that names every option once and leaves out the spelling with hyphens."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings:
+            return super()._format_action_invocation(action)
+        name = next(word for word in action.option_strings if word.startswith("--"))
+        shown = action.metavar or (
+            "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+        )
+        return name if action.nargs == 0 else f"{name} {shown}"
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.required:
+            return action.help
+        return super()._get_help_string(action)
+
+
+class OptionParser(HfArgumentParser):
+    """`HfArgumentParser` that reads YAML defaults and answers a mistake with one sentence.
+
+    Args:
+        option_classes: Dataclasses whose fields are the options; no two share a field name.
+        **parser_options: `prog`, `description`, `epilog` of `argparse.ArgumentParser`.
+    """
+
+    def __init__(self, option_classes: Sequence[type], **parser_options: Any) -> None:
+        super().__init__(
+            list(option_classes), formatter_class=_HelpFormatter, allow_abbrev=False, **parser_options
+        )
+        self.option_classes = list(option_classes)
+        self.usage = "%(prog)s [options]"
+        self.add_argument("--config", metavar="FILE.yaml", help="YAML file of option values; the command line wins")
+        for action in self._actions:
+            if action.dest == "resume_from_checkpoint":
+                # a bare flag means: from the last complete checkpoint
+                action.nargs, action.const = "?", "last"
+            elif getattr(action.type, "__name__", "") == "string_to_bool" and action.nargs is None:
+                # a flag that may be absent, true or false; bare it means true, as every other flag
+                action.nargs, action.const = "?", True
+
+    def error(self, message: str) -> NoReturn:
+        """Print one sentence and exit with status 2, instead of pages of usage."""
+        unknown = re.match(r"unrecognized arguments: (\S+)", message)
+        if unknown:
+            message = f"unknown option {unknown[1]}{self._suggestion(unknown[1])}"
+        self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
+
+    def parse(self, words: Sequence[str]) -> tuple[Any, ...]:
+        """Parse the command line over the YAML file over the declared defaults.
+
+        Args:
+            words: The command's arguments.
+
+        Returns:
+            One instance of every class of options, in the order they were given.
+
+        Raises:
+            ValueError: If the YAML file is not a flat mapping of known options to values they allow, or if a
+                class refuses its values.
+            FileNotFoundError: If the YAML file does not exist.
+        """
+        finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        finder.add_argument("--config")
+        found, _ = finder.parse_known_args(list(words))
+        if found.config:
+            self._use_yaml(Path(found.config))
+        namespace = self.parse_args(list(words))
+        instances = []
+        for option_class in self.option_classes:
+            names = [field.name for field in dataclasses.fields(option_class) if field.init]
+            instances.append(option_class(**{name: getattr(namespace, name) for name in names}))
+        return tuple(instances)
+
+    def _use_yaml(self, path: Path) -> None:
+        """Make the values of a YAML file the defaults."""
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: the --config file does not exist.")
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+        if not isinstance(values, dict):
+            raise ValueError(f"{path} must map option names to values, one a line, for example 'seed: 1'.")
+        actions = {action.dest: action for action in self._actions if action.dest not in ("help", "config")}
+        for name, value in values.items():
+            if name not in actions:
+                raise ValueError(f"{path}: unknown option '{name}'{self._suggestion(str(name))}.")
+            action = actions[name]
+            allowed = list(action.choices) if action.choices else []
+            if allowed and value not in allowed:
+                raise ValueError(f"{path}: {name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
+            action.required = False
+            self.set_defaults(**{name: self._as_declared(path, action, value)})
+
+    def _as_declared(self, path: Path, action: argparse.Action, value: Any) -> Any:
+        """Give a YAML value the option's type, for example 1e-3, which YAML reads as text."""
+        if value is None or not isinstance(action.type, type) or isinstance(value, action.type | dict):
+            return value
+        items = value if isinstance(value, list) else [value]
+        try:
+            typed = [action.type(item) for item in items]
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{path}: {action.dest}={value!r} is not of type {action.type.__name__}."
+            ) from None
+        return typed if isinstance(value, list) or action.nargs == "+" else typed[0]
+
+    def _suggestion(self, word: str) -> str:
+        known = [flag for action in self._actions for flag in action.option_strings if "-" not in flag[2:]]
+        flag = word if word.startswith("--") else f"--{word}"
+        close = difflib.get_close_matches(flag.split("=")[0], known, n=1)
+        return f"; did you mean {close[0] if word.startswith('--') else close[0][2:]}?" if close else ""
+
+
+def options_as_dict(*instances: Any) -> dict[str, Any]:
+    """Flatten instances of options into one mapping that `--config` reads back.
+
+    Args:
+        instances: Dataclasses of options.
+
+    Returns:
+        Plain values by option name; what YAML cannot hold is written as text.
+    """
+    plain = (str, int, float, bool, list, dict, types.NoneType)
+    values: dict[str, Any] = {}
+    for instance in instances:
+        for field in dataclasses.fields(instance):
+            if field.init:
+                value = getattr(instance, field.name)
+                value = value.value if isinstance(value, enum.Enum) else value
+                values[field.name] = value if isinstance(value, plain) else str(value)
+    return values

@@ -1,0 +1,80 @@
+"""`TrainingArguments` with the defaults of the main job; importing this module imports torch and transformers."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from deeplense_hf.option_parser import options_as_dict
+
+DEFAULT_OUTPUT_DIR = "outputs/main_job"
+
+
+@dataclass
+class LensTrainingArguments(TrainingArguments):
+    """`transformers.TrainingArguments` with other defaults, and bfloat16 wherever the processor has it."""
+
+    output_dir: str | None = field(
+        default=None,
+        metadata={"help": f"folder of the model, metrics, figures, checkpoints; else {DEFAULT_OUTPUT_DIR}[-N]"},
+    )
+    num_train_epochs: float = field(default=8.0, metadata={"help": "passes over the training images"})
+    per_device_train_batch_size: int = field(default=64, metadata={"help": "images per step and process"})
+    per_device_eval_batch_size: int = field(default=128, metadata={"help": "images per evaluation step and process"})
+    learning_rate: float = field(default=1e-3, metadata={"help": "peak learning rate"})
+    weight_decay: float = field(default=0.05, metadata={"help": "decoupled weight decay"})
+    warmup_steps: float = field(default=0.05, metadata={"help": "warm-up; below 1 a fraction of all steps"})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "learning-rate schedule"})
+    max_grad_norm: float = field(default=1.0, metadata={"help": "norm the gradient is clipped to"})
+    eval_strategy: str = field(default="epoch", metadata={"help": "when the validation split is evaluated"})
+    save_strategy: str = field(default="epoch", metadata={"help": "when a checkpoint is written"})
+    save_total_limit: int | None = field(default=2, metadata={"help": "checkpoints kept, the best one always"})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
+    metric_for_best_model: str | None = field(
+        default="roc_auc", metadata={"help": "validation metric of the best model"}
+    )
+    greater_is_better: bool | None = field(default=True, metadata={"help": "whether a larger metric is better"})
+    logging_strategy: str = field(default="epoch", metadata={"help": "when the loss is logged"})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "leave False: batches have no columns"})
+    seed: int = field(default=0, metadata={"help": "seed of weights, order and augmentation"})
+    bf16: bool | None = field(  # type: ignore[assignment]
+        default=None, metadata={"help": "bfloat16 arithmetic; where the processor has it when absent"}
+    )
+
+    def __post_init__(self) -> None:
+        """Fill in what depends on the machine.
+
+        Raises:
+            ValueError: If `TrainingArguments` refuses a value.
+        """
+        self.output_dir_is_default = self.output_dir is None
+        if self.output_dir is None:
+            self.output_dir = DEFAULT_OUTPUT_DIR
+        if self.bf16 is None:
+            self.bf16 = not self.fp16 and has_bfloat16(self.use_cpu)
+        super().__post_init__()
+
+    def changed(self) -> dict[str, Any]:
+        """Return the arguments that differ from their defaults.
+
+        Returns:
+            Plain values by name.
+        """
+        default = options_as_dict(type(self)(use_cpu=self.use_cpu))
+        return {name: value for name, value in options_as_dict(self).items() if value != default[name]}
+
+
+def has_bfloat16(use_cpu: bool) -> bool:
+    """Whether the processor that will train multiplies bfloat16 natively.
+
+    Args:
+        use_cpu: Whether training is forced onto the CPU.
+
+    Returns:
+        True for CUDA devices from Ampere on and for CPUs with AMX or AVX-512 BF16.
+    """
+    if not use_cpu and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

@@ -1,0 +1,140 @@
+"""Where a run writes, and from where it goes on after a kill."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import yaml
+from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError, safe_open
+
+from .arguments import LensTrainingArguments
+from .options import TrainOptions
+
+OPTIONS_FILE = "training_options.yaml"
+FINISHED_FILE = "metrics.json"
+RESUME_WORDS = ("last", "true", "yes", "1")
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end.
+
+    Args:
+        checkpoint: A folder `checkpoint-<step>`.
+
+    Returns:
+        False if a file that resuming needs is missing or cut off, as after a kill while saving.
+    """
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        with safe_open(checkpoint / "model.safetensors", framework="pt") as weights:
+            weights.keys()
+    except (OSError, ValueError, SafetensorError):
+        return False
+    return all(zipfile.is_zipfile(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt"))
+
+
+def last_complete_checkpoint(output_dir: Path) -> Path | None:
+    """Find the newest checkpoint that can be resumed.
+
+    Args:
+        output_dir: Folder of a run.
+
+    Returns:
+        The complete checkpoint with the most steps, if there is one.
+    """
+    folders = [folder for folder in output_dir.glob("checkpoint-*") if folder.name.split("-")[-1].isdigit()]
+    by_step = sorted(folders, key=lambda folder: int(folder.name.split("-")[-1]), reverse=True)
+    return next(filter(is_complete, by_step), None)
+
+
+def find_checkpoint(options: TrainOptions, arguments: LensTrainingArguments) -> Path | None:
+    """Find the checkpoint that `--resume_from_checkpoint` asks for.
+
+    Args:
+        options: Options of the run, compared with those of the run to resume.
+        arguments: Training arguments with the final `output_dir`.
+
+    Returns:
+        The checkpoint, or None for a run from the start.
+
+    Raises:
+        FileNotFoundError: If there is no complete checkpoint.
+        ValueError: If the earlier run had other options.
+    """
+    wanted = arguments.resume_from_checkpoint
+    if not wanted:
+        return None
+    output_dir = Path(str(arguments.output_dir))
+    if str(wanted).lower() in RESUME_WORDS:
+        checkpoint = last_complete_checkpoint(output_dir)
+        if checkpoint is None:
+            raise FileNotFoundError(
+                f"{output_dir} holds no complete checkpoint to resume from; run without --resume_from_checkpoint."
+            )
+    else:
+        checkpoint = Path(str(wanted))
+        if not is_complete(checkpoint):
+            raise FileNotFoundError(f"{checkpoint} is not a complete checkpoint; use --resume_from_checkpoint last.")
+    _check_same_options(options, checkpoint.parent / OPTIONS_FILE)
+    return checkpoint
+
+
+def _check_same_options(options: TrainOptions, path: Path) -> None:
+    """Refuse to resume a run with other data, model or augmentation."""
+    if not path.is_file():
+        return
+    earlier = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    for name, value in vars(options).items():
+        if name not in ("cpu_threads", "overwrite") and name in earlier and earlier[name] != value:
+            raise ValueError(
+                f"the run to resume had {name}={earlier[name]!r}, not {value!r}; give the same options "
+                f"(--config {path}) or start a new run in another --output_dir."
+            )
+
+
+def choose_output_dir(options: TrainOptions, arguments: LensTrainingArguments) -> Path:
+    """Decide where the run writes, the same in every process, without touching finished work.
+
+    Args:
+        options: Options of the run (`overwrite`).
+        arguments: Training arguments; their `output_dir` is set to the choice.
+
+    Returns:
+        The folder; `outputs/main_job-2`, ... if the default is taken by a finished run.
+
+    Raises:
+        ValueError: If the folder holds an earlier run and neither resuming nor overwriting was asked for.
+    """
+    answer: list[str | None] = [None, None]
+    if arguments.process_index == 0:
+        answer[0], answer[1] = _choose(options, arguments)
+    if arguments.world_size > 1:
+        broadcast_object_list(answer)
+    if answer[1]:
+        raise ValueError(answer[1])
+    arguments.output_dir = str(answer[0])
+    return Path(str(answer[0]))
+
+
+def _choose(options: TrainOptions, arguments: LensTrainingArguments) -> tuple[str, str | None]:
+    """Return a folder and, if it cannot be used, the reason."""
+    folder = Path(str(arguments.output_dir))
+    if arguments.resume_from_checkpoint or options.overwrite:
+        return str(folder), None
+    candidate, number = folder, 1
+    while arguments.output_dir_is_default and (candidate / FINISHED_FILE).exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    if candidate.exists() and not candidate.is_dir():
+        return str(candidate), f"{candidate} is a file; give a folder as --output_dir."
+    if (candidate / FINISHED_FILE).exists():
+        return str(candidate), (
+            f"{candidate} holds a finished run; give another --output_dir, or --overwrite to replace it."
+        )
+    if any(candidate.glob("checkpoint-*")):
+        return str(candidate), (
+            f"{candidate} holds an interrupted run; add --resume_from_checkpoint to go on, or --overwrite "
+            "to start again."
+        )
+    return str(candidate), None

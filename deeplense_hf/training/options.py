@@ -1,0 +1,56 @@
+"""Options of `scripts/train.py` beside `transformers.TrainingArguments`; importing this module costs nothing."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass
+class TrainOptions:
+    """What to train on, which model, how images are processed and augmented.
+
+    Raises:
+        ValueError: If a number lies outside its range.
+    """
+
+    dataset: str = field(
+        default="model_1",
+        metadata={
+            "help": "recipe name (simulated and cached), data set folder, folder or archive of original files, "
+            "or Hub id"
+        },
+    )
+    images_per_class: int = field(
+        default=4000, metadata={"help": "systems per class to simulate, if the data set is a recipe"}
+    )
+    simulation_seed: int = field(default=0, metadata={"help": "seed of simulated systems and of new splits"})
+    task: Literal["classification"] = field(default="classification", metadata={"help": "what is learnt"})
+    model: str = field(
+        default="deeplense-swin-tiny",
+        metadata={"help": "named DeepLense size, folder of a trained model, or Hub id"},
+    )
+    crop_arcsec: float | None = field(
+        default=None,
+        metadata={"help": "side of the central square that is kept [arcsec]; the whole image when absent"},
+    )
+    image_size: int | None = field(
+        default=None, metadata={"help": "side the crop is resized to [pixels]; as it is when absent"}
+    )
+    stretch: Literal["none", "asinh", "log", "sqrt"] | None = field(
+        default=None, metadata={"help": "brightness stretch; asinh for new models, as trained for others"}
+    )
+    augmentation: Literal["none", "dihedral", "lens"] = field(
+        default="dihedral", metadata={"help": "augmentation policy of the raw training images"}
+    )
+    overwrite: bool = field(
+        default=False, metadata={"help": "replace what an earlier run left in --output_dir"}
+    )
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "evaluations without a better macro AUC before training stops"}
+    )
+    cpu_threads: int | None = field(
+        default=None,
+        metadata={
+            "help": "threads of this process on a CPU; all cores shared among the processes when absent "
+            "(accelerate launch alone would leave one)"
+        },
+    )

@@ -1,0 +1,169 @@
+"""The command `train`: the main job, from lens images to a trained and evaluated model folder."""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import TrainOptions
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from deeplense_hf.evaluation.report import EvaluationReport
+
+    from .arguments import LensTrainingArguments
+    from .tasks import ClassificationTask
+    from .trainer import LensTrainer
+
+logger = logging.getLogger(__name__)
+
+
+def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
+    """Train a model on lens images, evaluate it on held-out systems and save it as a loadable folder.
+
+    The best checkpoint is chosen on the validation split; the test split is looked at once, at the end.
+
+    Args:
+        options: Data, model, processing.
+        arguments: How the weights are found, and where everything is written.
+
+    Raises:
+        ValueError: If options, data and model do not fit.
+        OSError: If something cannot be read or written.
+    """
+    from transformers import set_seed
+
+    from deeplense_hf.data.loading import load_lenses
+
+    from .checkpoints import choose_output_dir, find_checkpoint
+    from .setup import build_model_and_processor, use_cpu_threads
+    from .tasks import TASKS
+
+    if arguments.device.type == "cpu":
+        use_cpu_threads(options.cpu_threads)
+    output_dir = choose_output_dir(options, arguments)
+    checkpoint = find_checkpoint(options, arguments)
+    with arguments.main_process_first(desc="simulating or importing the data set"):
+        splits = load_lenses(
+            options.dataset, seed=options.simulation_seed, images_per_class=options.images_per_class
+        )
+    _check_splits(options.dataset, splits)
+    task = TASKS[options.task].from_dataset(splits)
+    set_seed(arguments.seed)
+    model, processor = build_model_and_processor(options, task, splits)
+    trainer = _build_trainer(options, arguments, task, splits, model, processor)
+    if trainer.is_world_process_zero():
+        _announce(options, trainer, splits)
+        write_options(output_dir, options, arguments)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(output_dir))
+    report = _evaluate(options, trainer, splits, processor, output_dir)
+    if trainer.is_world_process_zero() and report is not None:
+        print(f"\n{report.table()}\n")
+    if trainer.is_world_process_zero():
+        print(f"model, metrics.json and figures: {output_dir}")
+
+
+def _check_splits(dataset: str, splits: "DatasetDict") -> None:
+    missing = [name for name in ("train", "validation") if name not in splits]
+    if missing:
+        raise ValueError(
+            f"'{dataset}' has the splits {', '.join(splits)}; training needs 'train' and 'validation' "
+            "(without folders of these names, importing splits by system)."
+        )
+
+
+def _build_trainer(
+    options: TrainOptions,
+    arguments: "LensTrainingArguments",
+    task: "ClassificationTask",
+    splits: "DatasetDict",
+    model: Any,
+    processor: Any,
+) -> "LensTrainer":
+    """Put data, model and callbacks together."""
+    from transformers import EarlyStoppingCallback
+
+    from deeplense_hf.augmentation.policies import Augmentation
+
+    from .batches import LensBatchDataset, LensCollator
+    from .callbacks import AugmentationEpochCallback
+    from .trainer import LensTrainer
+
+    names = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
+    train_split, validation_split = task.select(splits["train"]), task.select(splits["validation"])
+    train_data = LensBatchDataset(
+        train_split, task.targets(train_split, names), Augmentation(options.augmentation, arguments.seed)
+    )
+    validation_data = LensBatchDataset(validation_split, task.targets(validation_split, names))
+    callbacks: list[Any] = [AugmentationEpochCallback(train_data)]
+    if options.early_stopping_patience is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.early_stopping_patience))
+    return LensTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train_data,
+        eval_dataset=validation_data,
+        data_collator=LensCollator(processor),
+        processing_class=processor,
+        compute_metrics=partial(task.metrics, names),
+        callbacks=callbacks,
+    )
+
+
+def _announce(options: TrainOptions, trainer: "LensTrainer", splits: "DatasetDict") -> None:
+    """Say in three lines what is about to happen."""
+    sizes = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    processes = trainer.args.world_size
+    print(f"data      {options.dataset}: {sizes} images")
+    print(f"model     {options.model}: {parameters:,} parameters")
+    print(f"training  {trainer.args.num_train_epochs:g} epochs on {processes} x {trainer.args.device.type}", flush=True)
+
+
+def write_options(output_dir: Path, options: TrainOptions, arguments: "LensTrainingArguments") -> None:
+    """Write the options of a run so that `--config` reads them back.
+
+    Args:
+        output_dir: Folder of the run.
+        options: Written whole.
+        arguments: Written where they differ from the defaults.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    import yaml
+
+    from deeplense_hf.option_parser import options_as_dict
+
+    from .checkpoints import OPTIONS_FILE
+
+    values = options_as_dict(options)
+    values.update(arguments.changed())
+    for once_only in ("overwrite", "resume_from_checkpoint"):
+        values.pop(once_only, None)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(values, sort_keys=False)
+    (output_dir / OPTIONS_FILE).write_text(f"# options of this run; repeat it with --config\n{text}", encoding="utf-8")
+
+
+def _evaluate(
+    options: TrainOptions, trainer: "LensTrainer", splits: "DatasetDict", processor: Any, output_dir: Path
+) -> "EvaluationReport | None":
+    """Look at the test split, once."""
+    from deeplense_hf.evaluation.run import evaluate_model
+
+    if "test" not in splits:
+        logger.warning("'%s' has no test split; the model is saved without an evaluation.", options.dataset)
+        return None
+    return evaluate_model(
+        trainer.accelerator.unwrap_model(trainer.model),
+        processor,
+        splits["test"],
+        output_dir=output_dir,
+        model_name=str(output_dir),
+        dataset_name=options.dataset,
+        batch_size=trainer.args.per_device_eval_batch_size,
+        seed=trainer.args.seed,
+    )

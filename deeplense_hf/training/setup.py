@@ -1,0 +1,112 @@
+"""What a run is made of: threads, model and processor for a data set."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import DatasetDict
+from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+
+import deeplense_hf.models  # noqa: F401 - registers the families with the Auto classes
+from deeplense_hf.data.schema import IMAGE, PIXEL_SCALE
+from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
+from deeplense_hf.models.presets import PRESETS, build_config
+
+from .options import TrainOptions
+from .tasks import ClassificationTask
+
+DEFAULT_STRETCH = "asinh"
+
+
+def use_cpu_threads(threads: int | None) -> None:
+    """Let this process use its share of the cores.
+
+    `accelerate launch` sets OMP_NUM_THREADS=1 unless `--cpu` is given, which halves the speed on two cores.
+
+    Args:
+        threads: Threads of this process; the cores divided by the processes of this machine when absent.
+
+    Raises:
+        ValueError: If `threads` is not positive.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"cpu_threads={threads} must be at least 1.")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(threads or max(1, cores // processes))
+
+
+def build_model_and_processor(
+    options: TrainOptions, task: ClassificationTask, splits: DatasetDict
+) -> tuple[PreTrainedModel, Any]:
+    """Make a new model from a named size, or load one to train further.
+
+    Args:
+        options: Which model, how images are processed.
+        task: Decides head and classes.
+        splits: The data, for the number of bands and the size and scale of images.
+
+    Returns:
+        The model and its image processor.
+
+    Raises:
+        ValueError: If the model has other classes or another number of bands than the data.
+        OSError: If the model cannot be found.
+    """
+    bands, height, width = splits["train"].features[IMAGE].shape
+    if options.model in PRESETS:
+        processor = new_processor(options, splits)
+        height, width = processor.output_size(height, width)
+        config = build_config(
+            options.model, num_channels=bands, image_size=(height, width), **task.model_options
+        )
+        return task.auto_class.from_config(config), processor
+    looks_local = options.model.startswith((".", "/", "~")) or options.model.count("/") > 1
+    if looks_local and not (Path(options.model).expanduser() / "config.json").is_file():
+        raise FileNotFoundError(
+            f"model '{options.model}' is not a named size ({', '.join(sorted(PRESETS))}), nor a folder with a "
+            "config.json."
+        )
+    config = AutoConfig.from_pretrained(options.model)
+    task.check_model_classes(tuple(config.id2label.values()), options.model)
+    expected = getattr(config, "num_channels", 3)
+    if expected != bands:
+        raise ValueError(f"model '{options.model}' takes images of {expected} bands, but the data set has {bands}.")
+    model = task.auto_class.from_pretrained(options.model)
+    return model, AutoImageProcessor.from_pretrained(options.model)
+
+
+def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageProcessor:
+    """Make the image processor of a new model.
+
+    Args:
+        options: Crop, size and stretch.
+        splits: The data, for the pixel scale.
+
+    Returns:
+        The processor; every image is standardised by itself, so no statistic leaks between splits.
+
+    Raises:
+        ValueError: If a crop in arcsec is asked for and the images have no pixel scale.
+    """
+    _, height, width = splits["train"].features[IMAGE].shape
+    crop = None
+    if options.crop_arcsec is not None:
+        scale = splits["train"][0][PIXEL_SCALE]
+        if not scale:
+            raise ValueError(
+                f"crop_arcsec={options.crop_arcsec} needs images with a pixel scale, and '{options.dataset}' has "
+                "none; import it with --pixel_scale or leave the crop out."
+            )
+        side = min(round(options.crop_arcsec / scale), height, width)
+        crop = {"height": side, "width": side}
+    size = None if options.image_size is None else {"height": options.image_size, "width": options.image_size}
+    return DeepLenseImageProcessor(
+        do_center_crop=crop is not None,
+        crop_size=crop,
+        do_resize=size is not None,
+        size=size,
+        stretch=options.stretch or DEFAULT_STRETCH,
+        normalisation="standard",
+    )
