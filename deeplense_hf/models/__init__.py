@@ -23,7 +23,7 @@ for _config, _model, _classifier in _FAMILIES:
     AutoModel.register(_config, _model, exist_ok=True)
     AutoModelForImageClassification.register(_config, _classifier, exist_ok=True)
     AutoImageProcessor.register(
-        _config, image_processor_classes={"pil": DeepLenseImageProcessor}, exist_ok=True
+        _config, image_processor_classes={"pil": DeepLenseImageProcessor, "torchvision": DeepLenseImageProcessor}, exist_ok=True
     )
     # what `save_pretrained` writes, so that a folder loads without this package
     _config.register_for_auto_class()

@@ -25,7 +25,9 @@ class DeepLenseSwinConfig(PreTrainedConfig):
         embed_dim: Width of the tokens of the first stage; it doubles with every stage.
         depths: Blocks of each stage.
         num_heads: Attention heads of each stage.
-        window_size: Side of an attention window [tokens].
+        window_size: Largest side of an attention window [tokens].
+        adaptive_window: Whether windows shrink, to no less than about half, on maps that they then tile with less
+            filling up, and the filling is hidden from attention; otherwise as in transformers' Swin.
         mlp_ratio: Width of the hidden layer of a block, relative to its tokens.
         qkv_bias: Whether queries, keys and values have a bias.
         hidden_dropout_prob: Dropout of tokens.
@@ -58,6 +60,7 @@ class DeepLenseSwinConfig(PreTrainedConfig):
     depths: Sequence[int] = (2, 2)
     num_heads: Sequence[int] = (2, 4)
     window_size: int = 6
+    adaptive_window: bool = True
     mlp_ratio: float = 4.0
     qkv_bias: bool = True
     hidden_dropout_prob: float = 0.0

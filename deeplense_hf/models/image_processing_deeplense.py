@@ -1,292 +1,248 @@
-"""Image processor of DeepLense models: physics-aware and exact in float32."""
+"""`DeepLenseImageProcessor`: from raw lens images to what a model takes, exactly in float32."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_utils import BatchFeature
-from transformers.image_utils import PILImageResampling, SizeDict
-from transformers.processing_utils import ImagesKwargs
+from transformers.image_utils import SizeDict
 
-from .image_inputs import as_image_list
-
-STRETCHES = ("none", "asinh", "log", "sqrt")
-NORMALISATIONS = ("none", "fixed", "standard", "minmax", "max")
-# width of the frame that the sky is measured in [pixels]
-_BORDER = 4
-_TINY = 1e-12
-# what `from_pretrained` adds to the options of a saved processor
-_BOOKKEEPING = {"image_processor_type", "auto_map", "processor_class", "backend", "feature_extractor_type"}
+from .image_operations import ImageOperations, scaled_size
+from .image_reading import LAYOUTS, iterate_images, to_tensor
 
 
-class DeepLenseImageProcessorKwargs(ImagesKwargs, total=False):
-    """Options beyond those of transformers; see `DeepLenseImageProcessor`."""
+class DeepLenseImageProcessorKwargs(TypedDict, total=False):
+    """Options of `DeepLenseImageProcessor`, at construction and for one call."""
 
+    bands: list[int] | tuple[int, ...] | None
     num_channels: int | None
-    bands: list[int] | None
+    background: str
+    border_width: int
     target_pixel_scale: float | None
-    do_background_subtraction: bool
+    do_center_crop: bool | None
+    crop_size: Any
+    do_resize: bool | None
+    size: Any
+    resample: int
     stretch: str
-    stretch_softening: float
+    softening: float
+    softening_unit: str
     normalisation: str
-    pixel_scale: float | list[float] | None
+    image_mean: float | list[float] | tuple[float, ...] | None
+    image_std: float | list[float] | tuple[float, ...] | None
+    per_band: bool
+    input_data_format: Any
+    return_tensors: Any
+
+
+# what saved files and transformers hand to the constructor beside options
+_SERVICE = frozenset({"auto_map", "feature_extractor_type", "image_processor_type", "processor_class"})
 
 
 class DeepLenseImageProcessor(PilBackend):
-    """Prepare raw lens images for a model; every number stays float32.
+    """Prepare raw lens images: choose bands, fill holes, subtract background, crop, resize, stretch, normalise.
 
-    The steps, in this order: select bands; replace missing pixels by the image's median; subtract the sky; resample
-    to a common pixel scale; crop or pad around the centre; resize; stretch; normalise. Statistics are taken per image
-    and band, so nothing leaks from one image, or one split, to another.
+    Images never pass through 8 bits and the numbers are the same with and without torchvision. NaN and infinite
+    pixels take the band's median before anything else, so that every statistic is finite.
 
     Args:
-        num_channels: Bands a model expects; another number is refused. Equal bands, as of a grey picture saved in
-            colour, are taken once.
-        bands: Which bands to take; all when None.
-        do_background_subtraction: Subtract the median of the border, 4 pixels wide.
-        target_pixel_scale: Resample to this scale [arcsec/pixel]; needs the `pixel_scale` of the images.
-        do_center_crop: Crop around the centre, padding with zeros what an image lacks.
-        crop_size: `height` and `width` of the crop [pixels].
-        do_resize: Resize by antialiased interpolation.
-        size: `height` and `width` after resizing [pixels].
-        stretch: `none`, `asinh`, `log` or `sqrt` of the brightness relative to the image's maximum.
-        stretch_softening: Brightness, relative to the maximum, above which `asinh` and `log` compress.
-        do_normalize: Apply `normalisation`.
-        normalisation: `standard` (zero mean and unit standard deviation of each image), `minmax` (to [0, 1]), `max`
-            (divide by the maximum), `fixed` (`image_mean` and `image_std`) or `none`.
-        image_mean: Mean of the `fixed` normalisation, one number or one per band.
-        image_std: Standard deviation of the `fixed` normalisation, one number or one per band.
-        pixel_scale: Scale of the images [arcsec/pixel], one number or one per image; usually given with the images.
+        **kwargs: The options of `ImageOperations`, explained there: `bands`, `num_channels`, `background`,
+            `border_width`, `target_pixel_scale`, `crop_size`, `size` (both a side, a pair or a dict of height and
+            width), `resample`, `stretch`, `softening`, `softening_unit`, `normalisation`, `image_mean`, `image_std`,
+            `per_band`; and `do_center_crop` and `do_resize`, on where a size is given unless turned off.
 
     Raises:
         ValueError: If an option is unknown or out of range.
-
-    Source:
-        Lupton, Gunn & Szalay (1999), AJ 118, 1406, for the asinh stretch.
     """
 
     valid_kwargs = DeepLenseImageProcessorKwargs
     model_input_names = ["pixel_values"]  # noqa: RUF012
 
-    num_channels = None
-    bands = None
-    do_background_subtraction = False
-    target_pixel_scale = None
-    do_center_crop = False
-    crop_size = None
-    do_resize = False
-    size = None
-    resample = PILImageResampling.BILINEAR
-    do_rescale = False
+    bands: tuple[int, ...] | None = None
+    num_channels: int | None = None
+    background = "none"
+    border_width = 4
+    target_pixel_scale: float | None = None
+    do_center_crop: bool | None = None
+    crop_size: Any = None
+    do_resize: bool | None = None
+    size: Any = None
+    resample = 2
     stretch = "asinh"
-    stretch_softening = 0.02
-    do_normalize = True
+    softening = 0.02
+    softening_unit = "peak"
     normalisation = "standard"
-    image_mean = 0.0
-    image_std = 1.0
-    pixel_scale = None
+    image_mean: tuple[float, ...] | None = None
+    image_std: tuple[float, ...] | None = None
+    per_band = True
 
     def __init__(self, **kwargs: Any) -> None:
-        known = set(self._option_names()) | _BOOKKEEPING
-        unknown = sorted(name for name in kwargs if name not in known and not name.startswith("_"))
+        known = DeepLenseImageProcessorKwargs.__annotations__
+        unknown = [name for name in kwargs if name not in known and name not in _SERVICE and name[0] != "_"]
         if unknown:
-            raise ValueError(f"DeepLenseImageProcessor has no option '{unknown[0]}'.")
+            raise ValueError(
+                f"DeepLenseImageProcessor has no option '{unknown[0]}'; the options are {', '.join(known)}."
+            )
         super().__init__(**kwargs)
-        self._check_options(**{name: getattr(self, name, None) for name in self._option_names()})
+        self._operations()
 
-    @classmethod
-    def _option_names(cls) -> list[str]:
-        return list(cls.valid_kwargs.__annotations__)
-
-    def _check_options(self, **options: Any) -> None:
-        """Refuse values out of range."""
-        if options["stretch"] not in STRETCHES:
-            raise ValueError(f"stretch='{options['stretch']}' is not one of {', '.join(STRETCHES)}.")
-        if options["normalisation"] not in NORMALISATIONS:
-            raise ValueError(f"normalisation='{options['normalisation']}' is not one of {', '.join(NORMALISATIONS)}.")
-        for name in ("stretch_softening", "target_pixel_scale"):
-            if options[name] is not None and not options[name] > 0:
-                raise ValueError(f"{name}={options[name]} must be positive.")
-        for flag, name in (("do_resize", "size"), ("do_center_crop", "crop_size")):
-            if options[flag] and options[name] is None:
-                raise ValueError(f"{flag}=True needs {name}, for example {{'height': 96, 'width': 96}}.")
-        if options["image_std"] is not None and not np.all(np.asarray(options["image_std"], dtype=float) > 0):
-            raise ValueError(f"image_std={options['image_std']} must be positive.")
-
-    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
-        """Check options given with the images as those given at construction."""
-        super()._validate_preprocess_kwargs(**kwargs)
-        self._check_options(**{name: kwargs.get(name) for name in self._option_names()})
-
-    def _prepare_image_like_inputs(self, images: Any, **kwargs: Any) -> list[np.ndarray]:
-        """Read images of every kind."""
-        return as_image_list(images, kwargs.get("input_data_format"))
-
-    def _preprocess(self, images: list[np.ndarray], **options: Any) -> BatchFeature:
-        """Process images, those of one shape together."""
-        return_tensors = options.pop("return_tensors", None)
-        scales = np.broadcast_to(
-            np.asarray(options.get("pixel_scale"), dtype=object), (len(images),)
-        )
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        for index, image in enumerate(images):
-            groups.setdefault((image.shape, scales[index]), []).append(index)
-        processed: list[Any] = [None] * len(images)
-        for (_, scale), members in groups.items():
-            batch = torch.from_numpy(np.stack([images[index] for index in members]))
-            for index, image in zip(members, self._process(batch, scale, options), strict=True):
-                processed[index] = image.numpy()
-        return BatchFeature(data={"pixel_values": processed}, tensor_type=return_tensors)
-
-    def process_batch(self, images: Tensor, pixel_scale: Tensor | None = None) -> Tensor:
-        """Process a batch of equally sized raw images with the processor's own options.
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+        """Process images.
 
         Args:
-            images: `(batch, bands, height, width)`, any number type.
-            pixel_scale: Scale of each image, `(batch,)` [arcsec/pixel]; needed by `target_pixel_scale` only.
+            images: One image or many: NumPy or torch arrays `(height, width)`, `(bands, height, width)` or
+                `(height, width, bands)`, batches of these, PIL images (8 bit, 16 bit, float), paths of `.npy`, FITS
+                or picture files, or lists of any of these.
+            *args: Nothing; the signature of transformers.
+            **kwargs: `pixel_scale`, the pixel scale of all or of each image [arcsec/pixel]; `return_tensors`
+                (`pt`, `np`); `input_data_format`, where the bands are; options to be used for this call only.
 
         Returns:
-            Float32 tensor `(batch, bands, height, width)` on the same device.
+            `pixel_values`, `(batch, bands, height, width)` float32, or a list without `return_tensors`.
 
         Raises:
-            ValueError: If the bands do not fit, or a pixel scale is needed and missing.
+            ValueError: If an image or an option does not fit.
         """
-        options = {name: getattr(self, name, None) for name in self._option_names()}
-        if options["target_pixel_scale"] is None or pixel_scale is None:
-            return self._process(images, options["pixel_scale"], options)
-        out: list[Tensor | None] = [None] * len(images)
-        for scale in pixel_scale.unique():
-            members = torch.nonzero(pixel_scale == scale).flatten()
-            for index, image in zip(
-                members.tolist(), self._process(images[members], float(scale), options), strict=True
-            ):
-                out[index] = image
-        return torch.stack([image for image in out if image is not None])
+        return self.preprocess(images, *args, **kwargs)
 
-    def _process(self, images: Tensor, pixel_scale: float | None, options: dict[str, Any]) -> Tensor:
-        """Run all steps on images of one shape and pixel scale."""
-        images = _select_bands(images.to(torch.float32), options["bands"], options["num_channels"])
-        images = _fill_missing(images)
-        if options["do_background_subtraction"]:
-            images = images - _border_median(images)
-        if options["target_pixel_scale"] is not None:
-            images = _resample(images, pixel_scale, options["target_pixel_scale"])
-        if options["do_center_crop"]:
-            images = _crop_or_pad(images, options["crop_size"])
-        if options["do_resize"]:
-            images = _resize(images, (options["size"].height, options["size"].width))
-        images = _stretch(images, options["stretch"], options["stretch_softening"])
-        if options["do_normalize"]:
-            images = _normalise(images, options["normalisation"], options["image_mean"], options["image_std"])
-        return images
+    def preprocess(self, images: Any, *args: Any, pixel_scale: Any = None, **kwargs: Any) -> BatchFeature:
+        """Process images; see `__call__`."""
+        unknown = [name for name in kwargs if name not in DeepLenseImageProcessorKwargs.__annotations__]
+        if unknown:
+            raise ValueError(f"DeepLenseImageProcessor has no option '{unknown[0]}'.")
+        return super().preprocess(images, *args, image_like_kwargs={"pixel_scale": pixel_scale}, **kwargs)
 
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size that an image of a given size leaves with.
+    def process_batch(self, images: Tensor, pixel_scale: Tensor | None = None) -> Tensor:
+        """Process a batch of images of one size; the fast path that `__call__` ends in.
 
         Args:
-            height: Height of the raw image [pixels].
-            width: Width of the raw image [pixels].
+            images: Raw images, `(batch, bands, height, width)`, on any device.
+            pixel_scale: Pixel scale of each image [arcsec/pixel], `(batch,)`; needed with `target_pixel_scale`.
 
         Returns:
-            Height and width after processing; with `target_pixel_scale` and neither crop nor size they depend on the
-            pixel scale, and the raw ones are returned.
+            `pixel_values`, `(batch, bands, height, width)` float32.
+
+        Raises:
+            ValueError: If the images do not fit the options.
         """
-        if self.do_resize:
-            return self.size.height, self.size.width
-        if self.do_center_crop:
-            return self.crop_size.height, self.crop_size.width
-        return height, width
+        if images.ndim != 4:
+            raise ValueError(f"images have shape {tuple(images.shape)}, expected (batch, bands, height, width).")
+        return self._operations()(images, pixel_scale)
+
+    def output_size(self, height: int, width: int, pixel_scale: float | None = None) -> tuple[int, int]:
+        """Return the size that images of a size come out with.
+
+        Args:
+            height: Height of the raw images [pixels].
+            width: Width of the raw images [pixels].
+            pixel_scale: Their pixel scale [arcsec/pixel]; needed if only `target_pixel_scale` sets the size.
+
+        Returns:
+            Height and width [pixels].
+
+        Raises:
+            ValueError: If the pixel scale is needed and missing.
+        """
+        operations = self._operations()
+        fixed = operations.size or operations.crop_size
+        if fixed is not None:
+            return fixed
+        if operations.target_pixel_scale is None:
+            return height, width
+        if pixel_scale is None:
+            raise ValueError(f"target_pixel_scale={self.target_pixel_scale} needs the images' pixel_scale.")
+        return scaled_size((height, width), pixel_scale, operations.target_pixel_scale)
+
+    def _operations(self, **overrides: Any) -> ImageOperations:
+        """Collect and check the options, of this processor or of one call."""
+        fields = ImageOperations.__dataclass_fields__
+        options = {name: overrides.get(name, getattr(self, name)) for name in fields}
+        for switch, name in (("do_center_crop", "crop_size"), ("do_resize", "size")):
+            wanted = overrides.get(switch, getattr(self, switch))
+            size = options[name]
+            if wanted and size is None:
+                raise ValueError(f"{switch}=True needs {name}.")
+            options[name] = (size["height"], size["width"]) if size is not None and wanted is not False else None
+        return ImageOperations(**options)
+
+    def _standardize_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        """Bring options to the form they are kept in."""
+        for name in ("size", "crop_size"):
+            kwargs[name] = _as_size(name, kwargs.get(name))
+        for name in ("image_mean", "image_std"):
+            value = kwargs.get(name)
+            if value is not None:
+                kwargs[name] = tuple(map(float, value)) if isinstance(value, Sequence) else (float(value),)
+        if kwargs.get("bands") is not None:
+            kwargs["bands"] = tuple(map(int, kwargs["bands"]))
+        if kwargs.get("resample") is not None:
+            kwargs["resample"] = int(kwargs["resample"])
+        return kwargs
+
+    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
+        """Check the options of one call."""
+        layout = kwargs.get("input_data_format")
+        if layout is not None and str(getattr(layout, "value", layout)) not in LAYOUTS:
+            raise ValueError(f"input_data_format='{layout}' is not one of {', '.join(LAYOUTS)}.")
+        self._operations(**kwargs)
+
+    def _prepare_image_like_inputs(
+        self, images: Any, *args: Any, expected_ndims: int = 3, **kwargs: Any
+    ) -> list[Tensor]:
+        """Bring every image to `(bands, height, width)`."""
+        layout = kwargs.get("input_data_format")
+        layout = None if layout is None else str(getattr(layout, "value", layout))
+        prepared = [to_tensor(image, layout) for image in iterate_images(images)]
+        if not prepared:
+            raise ValueError("there is no image; give at least one.")
+        return prepared
+
+    def _preprocess(self, images: list[Tensor], *args: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
+        """Process images of equal size and scale together."""
+        operations = self._operations(**kwargs)
+        scales = _as_scales(kwargs["pixel_scale"], len(images))
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for index, image in enumerate(images):
+            groups.setdefault((image.shape, image.device, None if scales is None else scales[index]), []).append(index)
+        results: list[Any] = [None] * len(images)
+        for (_, _, scale), members in groups.items():
+            batch = torch.stack([images[index] for index in members])
+            pixel_scale = None if scale is None else torch.full((len(members),), scale)
+            for index, result in zip(members, operations(batch, pixel_scale), strict=True):
+                results[index] = result
+        tensor_type = kwargs.get("return_tensors")
+        if tensor_type is None:
+            return BatchFeature(data={"pixel_values": [result.cpu().numpy() for result in results]})
+        sizes = {tuple(result.shape) for result in results}
+        if len(sizes) > 1:
+            raise ValueError(f"the images come out with different shapes {sorted(sizes)}; set crop_size or size.")
+        return BatchFeature(data={"pixel_values": torch.stack(results)}, tensor_type=tensor_type)
 
 
-def _select_bands(images: Tensor, bands: list[int] | None, num_channels: int | None) -> Tensor:
-    """Take the wanted bands and check their number."""
-    count = images.shape[1]
-    if bands is not None:
-        if not bands or min(bands) < 0 or max(bands) >= count:
-            raise ValueError(f"bands={bands} are not all among the {count} bands of the image, counted from 0.")
-        images = images[:, bands]
-    if num_channels is None or images.shape[1] == num_channels:
-        return images
-    if num_channels == 1 and bool((images == images[:, :1]).all()):
-        return images[:, :1]
-    raise ValueError(
-        f"the image has {images.shape[1]} bands, but the model takes {num_channels}; select bands, for example "
-        f"bands={list(range(num_channels))}."
-    )
+def _as_size(name: str, value: Any) -> SizeDict | None:
+    """Read a side, a pair or a dict of height and width."""
+    if value is None or isinstance(value, SizeDict):
+        return value
+    if isinstance(value, int):
+        value = (value, value)
+    if isinstance(value, dict) and set(value) == {"height", "width"}:
+        value = (value["height"], value["width"])
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(isinstance(side, int) for side in value):
+        raise ValueError(f'{name}={value} must be a side, (height, width) or {{"height": ..., "width": ...}} [pixels].')
+    return SizeDict(height=value[0], width=value[1])
 
 
-def _fill_missing(images: Tensor) -> Tensor:
-    """Replace NaN and infinity by the median of what is there, band by band; zero if nothing is."""
-    missing = ~torch.isfinite(images)
-    if not bool(missing.any()):
-        return images
-    median = images.masked_fill(missing, torch.nan).flatten(2).nanmedian(dim=2).values.nan_to_num(0.0)
-    return torch.where(missing, median[:, :, None, None], images)
+def _as_scales(pixel_scale: Any, images: int) -> list[float] | None:
+    """Return one pixel scale per image."""
+    if pixel_scale is None:
+        return None
+    scales = np.asarray(pixel_scale, dtype=np.float64).reshape(-1).tolist()
+    if len(scales) not in (1, images):
+        raise ValueError(f"pixel_scale has {len(scales)} values, but there are {images} images; give one per image.")
+    return scales * images if len(scales) == 1 else scales
 
 
-def _border_median(images: Tensor) -> Tensor:
-    """Return the median of the frame of each band, `(batch, bands, 1, 1)`."""
-    frame = torch.ones(images.shape[-2:], dtype=torch.bool, device=images.device)
-    frame[_BORDER:-_BORDER, _BORDER:-_BORDER] = False
-    return images[:, :, frame].median(dim=2).values[:, :, None, None]
-
-
-def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Interpolate with antialiasing, so that every pixel counts when shrinking."""
-    if tuple(images.shape[-2:]) == size:
-        return images
-    return torch.nn.functional.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
-
-
-def _resample(images: Tensor, pixel_scale: float | None, target: float) -> Tensor:
-    """Resize to another pixel scale."""
-    if pixel_scale is None or not pixel_scale > 0:
-        raise ValueError(
-            f"target_pixel_scale={target} arcsec needs the pixel_scale of the images, got {pixel_scale}; give "
-            "pixel_scale=... with them."
-        )
-    height, width = images.shape[-2:]
-    factor = pixel_scale / target
-    return _resize(images, (max(1, round(height * factor)), max(1, round(width * factor))))
-
-
-def _crop_or_pad(images: Tensor, size: SizeDict) -> Tensor:
-    """Cut out the centre; what an image lacks is zero."""
-    height, width = images.shape[-2:]
-    lack = (max(0, size.height - height), max(0, size.width - width))
-    if any(lack):
-        pads = (lack[1] // 2, lack[1] - lack[1] // 2, lack[0] // 2, lack[0] - lack[0] // 2)
-        images = torch.nn.functional.pad(images, pads)
-        height, width = images.shape[-2:]
-    top, left = (height - size.height) // 2, (width - size.width) // 2
-    return images[..., top : top + size.height, left : left + size.width]
-
-
-def _stretch(images: Tensor, stretch: str, softening: float) -> Tensor:
-    """Compress the range of brightness."""
-    if stretch == "none":
-        return images
-    relative = images / images.amax(dim=(2, 3), keepdim=True).clamp_min(_TINY)
-    if stretch == "asinh":
-        return torch.asinh(relative / softening)
-    relative = relative.clamp_min(0.0)
-    return torch.log1p(relative / softening) if stretch == "log" else torch.sqrt(relative)
-
-
-def _normalise(images: Tensor, normalisation: str, mean: Any, std: Any) -> Tensor:
-    """Bring every image to a common range."""
-    if normalisation == "standard":
-        deviation, average = torch.std_mean(images, dim=(2, 3), keepdim=True, correction=0)
-        return (images - average) / deviation.clamp_min(_TINY)
-    if normalisation == "minmax":
-        low, high = torch.aminmax(images.flatten(2), dim=2, keepdim=True)
-        return (images - low[..., None]) / (high - low)[..., None].clamp_min(_TINY)
-    if normalisation == "max":
-        return images / images.amax(dim=(2, 3), keepdim=True).clamp_min(_TINY)
-    if normalisation == "fixed":
-        shift = torch.as_tensor(mean, dtype=torch.float32, device=images.device).reshape(-1, 1, 1)
-        scale = torch.as_tensor(std, dtype=torch.float32, device=images.device).reshape(-1, 1, 1)
-        return (images - shift) / scale
-    return images
+__all__ = ["DeepLenseImageProcessor"]

@@ -40,12 +40,11 @@ def eager_attention(
     Source:
         Vaswani et al. (2017), arXiv:1706.03762, eq. 1.
     """
-    scores = torch.matmul(query * scaling, key.transpose(-2, -1))
-    if attention_mask is not None:
-        scores = scores + attention_mask
+    scores = torch.matmul(query, key.transpose(-2, -1))
+    scores = scores * scaling if attention_mask is None else torch.add(attention_mask, scores, alpha=scaling)
     weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
+    return torch.matmul(weights, value).transpose(1, 2), weights
 
 
 class DropPath(nn.Module):
@@ -183,8 +182,9 @@ class ConvStem(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Map `(batch, channels, height, width)` to `(batch, dim, rows, columns)`."""
-        features = pixel_values.contiguous(memory_format=torch.channels_last)
-        features = self.activation(self.norm(self.entry(features)))
+        # one band has no layout of its own, and in this one training is 1.6 times as fast on a CPU
+        features = self.entry(pixel_values).contiguous(memory_format=torch.channels_last)
+        features = self.activation(self.norm(features))
         return self.projection(self.blocks(features))
 
 
@@ -239,10 +239,11 @@ class Attention(nn.Module):
         implementation: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(
             self.config._attn_implementation, eager_attention
         )
+        if bias is not None and bias.requires_grad and bias.device.type == "cpu":
+            # torch has no fused kernel for a learnt bias on a CPU; what it does instead takes 1.4 times as long
+            implementation = eager_attention
         dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
-        return implementation(
-            self, query, key, value, bias, dropout=dropout, scaling=self.scaling, **kwargs
-        )
+        return implementation(self, query, key, value, bias, dropout=dropout, scaling=self.scaling, **kwargs)
 
     def forward(self, tokens: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
         """Attend among all tokens, `(batch, tokens, dim)`; returns them with the weights or None."""

@@ -11,7 +11,7 @@ from .configuration_deeplense_swin import DeepLenseSwinConfig
 from .heads import DeepLensePreTrainedModel, ImageClassificationMixin, check_pixels
 from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
 from .outputs import DeepLenseModelOutput
-from .windows import relative_position_index, shift_of, shifted_window_mask, window_of
+from .windows import join_windows, relative_position_bias, split_windows, window_grid, window_mask
 
 
 class WindowAttention(Attention):
@@ -30,7 +30,6 @@ class WindowAttention(Attention):
     def __init__(self, config: DeepLenseSwinConfig, dim: int, heads: int, shifted: bool) -> None:
         super().__init__(config, dim, heads)
         self.shifted = shifted
-        self.window_size = config.window_size
         self.position_bias = nn.Parameter(torch.zeros((2 * config.window_size - 1) ** 2, heads))
 
     def forward(self, tokens: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
@@ -44,46 +43,28 @@ class WindowAttention(Attention):
             Tokens of the same shape, and weights `(batch * windows, heads, tokens, tokens)` or None.
         """
         batch, rows, columns, dim = tokens.shape
-        window = window_of(rows, columns, self.window_size)
-        shift = shift_of(rows, columns, window) if self.shifted else (0, 0)
-        bottom, right = -rows % window[0], -columns % window[1]
-        if bottom or right:
-            tokens = nn.functional.pad(tokens, (0, 0, 0, right, 0, bottom))
-        if any(shift):
-            tokens = torch.roll(tokens, (-shift[0], -shift[1]), dims=(1, 2))
-        down, across = (rows + bottom) // window[0], (columns + right) // window[1]
-        count, length = down * across, window[0] * window[1]
-        # windows are folded into the heads: one bias then serves the whole batch without being copied
-        qkv = self.qkv(tokens).view(batch, down, window[0], across, window[1], 3, self.heads, self.head_dim)
-        qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7).reshape(3, batch, count * self.heads, length, self.head_dim)
-        bias = self._bias(down * window[0], across * window[1], window, shift, tokens)
-        attended, weights = self.attend(qkv[0], qkv[1], qkv[2], bias, **kwargs)
-        attended = attended.view(batch, window[0], window[1], down, across, self.heads, self.head_dim)
-        attended = attended.permute(0, 3, 1, 4, 2, 5, 6).reshape(batch, down * window[0], across * window[1], dim)
-        attended = self.output(attended)
-        if any(shift):
-            attended = torch.roll(attended, shift, dims=(1, 2))
-        if bottom or right:
-            attended = attended[:, :rows, :columns].contiguous()
-        if weights is not None:
-            weights = weights.view(batch * count, self.heads, length, length)
-        return attended, weights
+        size = self.config.window_size
+        grid = window_grid(rows, columns, size, self.shifted, self.config.adaptive_window)
+        (down, across), (height, width) = grid.windows, grid.window
+        windows, length = down * across, height * width
 
-    def _bias(
-        self, rows: int, columns: int, window: tuple[int, int], shift: tuple[int, int], tokens: Tensor
-    ) -> Tensor:
-        """Position bias plus the mask of shifted windows, `(1, windows * heads, tokens, tokens)`."""
-        length = window[0] * window[1]
-        device = str(tokens.device)
-        index = relative_position_index(window, self.window_size, device)
-        bias = self.position_bias[index].view(length, length, self.heads).permute(2, 0, 1)
-        count = (rows // window[0]) * (columns // window[1])
-        if any(shift):
-            mask = shifted_window_mask(rows, columns, window, shift, device, bias.dtype)
-            bias = mask[:, None] + bias[None]
-        else:
-            bias = bias[None].expand(count, -1, -1, -1)
-        return bias.reshape(1, count * self.heads, length, length)
+        # windows are folded into the heads, so that one bias serves the whole batch without being copied
+        folded = []
+        for part in self.qkv(split_windows(tokens, grid)).chunk(3, dim=-1):
+            part = part.unflatten(-1, (self.heads, self.head_dim)).permute(0, 1, 3, 5, 2, 4, 6)
+            folded.append(part.reshape(batch, windows * self.heads, length, self.head_dim))
+
+        bias = relative_position_bias(self.position_bias, size, grid.window)[None]
+        mask = window_mask(grid, bias)
+        bias = bias.expand(windows, -1, -1, -1) if mask is None else bias + mask[:, None]
+        bias = bias.reshape(1, windows * self.heads, length, length)
+
+        attended, weights = self.attend(*folded, bias, **kwargs)
+        attended = attended.view(batch, height, width, down, across, self.heads, self.head_dim)
+        attended = attended.permute(0, 3, 1, 4, 2, 5, 6).reshape(batch, down, height, across, width, dim)
+        if weights is not None:
+            weights = weights.view(batch * windows, self.heads, length, length)
+        return self.output(join_windows(attended, grid)), weights
 
 
 class PatchMerging(nn.Module):

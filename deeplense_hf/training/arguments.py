@@ -1,12 +1,10 @@
 """`TrainingArguments` with the defaults of the main job; importing this module imports torch and transformers."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 import torch
 from transformers import TrainingArguments
-
-from deeplense_hf.option_parser import options_as_dict
 
 DEFAULT_OUTPUT_DIR = "outputs/main_job"
 
@@ -48,21 +46,34 @@ class LensTrainingArguments(TrainingArguments):
         Raises:
             ValueError: If `TrainingArguments` refuses a value.
         """
+        # a second instance to compare with would reset accelerate's state
+        self._given = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.init and getattr(self, entry.name) != _default_of(entry)
+        }
         self.output_dir_is_default = self.output_dir is None
         if self.output_dir is None:
             self.output_dir = DEFAULT_OUTPUT_DIR
         if self.bf16 is None:
             self.bf16 = not self.fp16 and has_bfloat16(self.use_cpu)
+        if self.use_cpu or not torch.accelerator.is_available():
+            # pinning serves copies to an accelerator; without one torch only warns
+            self.dataloader_pin_memory = False
         super().__post_init__()
 
     def changed(self) -> dict[str, Any]:
-        """Return the arguments that differ from their defaults.
+        """Return the arguments that were given another value than their default.
 
         Returns:
-            Plain values by name.
+            Values as given, before anything was derived from the machine.
         """
-        default = options_as_dict(type(self)(use_cpu=self.use_cpu))
-        return {name: value for name, value in options_as_dict(self).items() if value != default[name]}
+        return dict(self._given)
+
+
+def _default_of(entry: Field) -> Any:
+    """Return the default of a field of a dataclass."""
+    return entry.default_factory() if entry.default_factory is not MISSING else entry.default
 
 
 def has_bfloat16(use_cpu: bool) -> bool:

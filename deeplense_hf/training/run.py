@@ -33,6 +33,7 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
         OSError: If something cannot be read or written.
     """
     from transformers import set_seed
+    from transformers.utils.logging import disable_progress_bar
 
     from deeplense_hf.data.loading import load_lenses
 
@@ -40,6 +41,7 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
     from .setup import build_model_and_processor, use_cpu_threads
     from .tasks import TASKS
 
+    disable_progress_bar()  # bars of loading and saving weights, which take no time
     if arguments.device.type == "cpu":
         use_cpu_threads(options.cpu_threads)
     output_dir = choose_output_dir(options, arguments)

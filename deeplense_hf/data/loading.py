@@ -1,0 +1,210 @@
+"""Load lens images by whatever name, and decode them fast."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Array3D, Dataset, DatasetDict, load_dataset
+from numpy.typing import NDArray
+
+from .build import is_dataset_folder
+from .schema import IMAGE, LABEL
+
+DEFAULT_IMAGES_PER_CLASS = 1000
+
+
+def cache_root() -> Path:
+    """Return the folder of simulated and imported data sets.
+
+    Returns:
+        `$DEEPLENSE_HF_CACHE`, else `~/.cache/deeplense_hf`.
+    """
+    return Path(os.environ.get("DEEPLENSE_HF_CACHE", "~/.cache/deeplense_hf")).expanduser()
+
+
+def load_lenses(
+    source: str, *, seed: int = 0, images_per_class: int | None = None, cache_dir: str | Path | None = None
+) -> DatasetDict:
+    """Load lens images.
+
+    Args:
+        source: Name of a recipe (simulated into the cache), folder of a built data set, folder or archive of original
+            files (imported into the cache), or id on the Hugging Face Hub.
+        seed: Seed of a simulation, or of the splits of an import.
+        images_per_class: Systems per class of a simulation; 1000 when absent.
+        cache_dir: Where simulated and imported data sets are kept; see `cache_root`.
+
+    Returns:
+        The splits, with the columns of `data.schema`.
+
+    Raises:
+        FileNotFoundError: If the source is nothing of these.
+        ValueError: If its content cannot be used.
+    """
+    from deeplense_hf.simulation.recipes import RECIPES
+
+    root = Path(cache_dir) if cache_dir is not None else cache_root()
+    path = Path(source).expanduser()
+    if source in RECIPES:
+        from .simulate import simulate_into_cache
+
+        folder = simulate_into_cache(source, images_per_class or DEFAULT_IMAGES_PER_CLASS, seed, root)
+        return _load_folder(folder)
+    if path.is_dir() and is_dataset_folder(path):
+        return _load_folder(path)
+    if path.exists():
+        from .importing import import_into_cache
+
+        return _load_folder(import_into_cache(path, seed, root))
+    return _load_from_hub(source, sorted(RECIPES))
+
+
+def _load_folder(folder: Path) -> DatasetDict:
+    """Load a data set folder, or say in one sentence why not."""
+    from datasets.exceptions import DatasetsError
+
+    try:
+        splits = load_dataset(str(folder))
+    except (DatasetsError, OSError, ValueError) as error:
+        reason = error.__cause__ or error
+        raise ValueError(
+            f"{folder} cannot be read as a data set ({' '.join(str(reason).split())[:200]}); build it again."
+        ) from None
+    return check_schema(splits, str(folder))
+
+
+def _load_from_hub(source: str, recipes: Sequence[str]) -> DatasetDict:
+    """Load a data set of the Hub."""
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    looks_like_id = source.count("/") <= 1 and not source.startswith((".", "/", "~"))
+    if looks_like_id:
+        try:
+            return check_schema(load_dataset(source), source)
+        except (DatasetsError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError):
+            # nothing of that name can be reached: one sentence for all of it below
+            pass
+    raise FileNotFoundError(
+        f"data set '{source}' is not a recipe ({', '.join(recipes)}), an existing folder or archive, or a data set "
+        "that can be reached on the Hugging Face Hub."
+    )
+
+
+def check_schema(splits: DatasetDict, name: str) -> DatasetDict:
+    """Refuse a data set without the image column of `data.schema`.
+
+    Args:
+        splits: The data set.
+        name: Its name, for the message.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: If the column is missing or of another kind.
+    """
+    for split in splits.values():
+        feature = split.features.get(IMAGE)
+        if not isinstance(feature, Array3D) or feature.dtype != "float32" or None in feature.shape:
+            raise ValueError(
+                f"'{name}' has no column '{IMAGE}' of float32 arrays (bands, height, width); import its files with "
+                "scripts/import_dataset.py."
+            )
+    return splits
+
+
+class LensImageDecoder:
+    """Random access to the images of a data set at the speed of memory.
+
+    `datasets` decodes an array column list by list. The numbers of an image lie side by side in the Arrow file all the
+    same, so each chunk is viewed as one NumPy array, without a copy, and rows are taken from it. The file stays
+    memory-mapped: only the rows that are asked for are read.
+
+    Args:
+        dataset: A split with the columns of `data.schema`; selected, shuffled and filtered ones as well.
+
+    Raises:
+        ValueError: If an image is missing, or the image column is of another kind.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        check_schema(DatasetDict({"dataset": dataset}), "the data set")
+        self.dataset = dataset
+        self.shape: tuple[int, int, int] = tuple(dataset.features[IMAGE].shape)
+        self._views = [_view(chunk, self.shape) for chunk in dataset.data.column(IMAGE).chunks if len(chunk)]
+        self._starts = np.cumsum([0, *(len(view) for view in self._views)])
+        self._indices = _row_mapping(dataset)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, rows: int | Sequence[int] | NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Return images.
+
+        Args:
+            rows: One row, or several.
+
+        Returns:
+            `(bands, height, width)` for one row, `(rows, bands, height, width)` for several; a copy.
+
+        Raises:
+            IndexError: If a row does not exist.
+        """
+        if isinstance(rows, slice):
+            rows = range(*rows.indices(len(self)))
+        asked = np.asarray(rows, dtype=np.int64)
+        positions = np.where(asked < 0, asked + len(self), asked).reshape(-1)
+        if positions.size and (positions.min() < 0 or positions.max() >= len(self)):
+            raise IndexError(f"row {asked} is not among the {len(self)} rows of the data set.")
+        if self._indices is not None:
+            positions = self._indices[positions]
+        images = np.empty((len(positions), *self.shape), dtype=np.float32)
+        chunks = np.searchsorted(self._starts, positions, side="right") - 1
+        for chunk in np.unique(chunks):
+            members = chunks == chunk
+            images[members] = self._views[chunk][positions[members] - self._starts[chunk]]
+        return images if asked.ndim else images[0]
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class of each row, -1 where unknown, `(rows,)`."""
+        labels = self.column(LABEL)
+        return np.array([-1 if label is None else label for label in labels], dtype=np.int64)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column beside the images.
+
+        Args:
+            name: A name of `data.schema`.
+
+        Returns:
+            One value per row: numbers with NaN for null in floating columns, objects with None in others.
+
+        Raises:
+            KeyError: If there is no such column.
+        """
+        if name not in self.dataset.column_names:
+            raise KeyError(f"the data set has no column '{name}'; it has {', '.join(self.dataset.column_names)}.")
+        values = self.dataset.data.column(name)
+        array = values.to_numpy() if str(values.type) in ("float", "double") else np.array(values.to_pylist(), object)
+        return array if self._indices is None else array[self._indices]
+
+
+def _view(chunk: Any, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """View a chunk of an array column as one array, without a copy."""
+    values = chunk.storage
+    for _ in shape:
+        if values.null_count:
+            raise ValueError(f"the column '{IMAGE}' has missing images; filter them out first.")
+        values = values.flatten()
+    return values.to_numpy(zero_copy_only=True).reshape(len(chunk), *shape)
+
+
+def _row_mapping(dataset: Dataset) -> NDArray[np.int64] | None:
+    """Return which stored row each row is, or None where they agree; `select` and `shuffle` move no data."""
+    if dataset._indices is None:
+        return None
+    return dataset._indices.column(0).to_numpy().astype(np.int64)

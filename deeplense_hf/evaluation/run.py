@@ -1,0 +1,258 @@
+"""The command `evaluate`: measure a trained model on a data set."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .report import EvaluationReport, Measurement
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+    from transformers import PreTrainedModel
+
+    from deeplense_hf.inference.predictor import Predictor
+
+    from .dataset_predictions import DatasetPredictions
+
+logger = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.json"
+_DECIMALS = 6
+
+
+@dataclass
+class EvaluateOptions:
+    """Options of the command `evaluate`."""
+
+    model: str = field(metadata={"help": "model folder or Hugging Face Hub id"})
+    dataset: str = field(
+        metadata={
+            "help": "data set: recipe name, built folder, folder or archive of original files, or Hub id"
+        }
+    )
+    output_dir: str = field(metadata={"help": "folder for metrics.json and the figures"})
+    split: str = field(default="test", metadata={"help": "split to evaluate"})
+    batch_size: int = field(default=64, metadata={"help": "images at a time; does not change the result"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
+    bootstrap_samples: int = field(
+        default=1000,
+        metadata={"help": "resamples behind the 95-percent intervals; 0 leaves the intervals out"},
+    )
+    seed: int = field(
+        default=0,
+        metadata={"help": "seed of the resamples and, if the data set is a recipe, of its simulation"},
+    )
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size={self.batch_size} is not positive; use for example 64.")
+        if self.bootstrap_samples < 0:
+            raise ValueError(
+                f"bootstrap_samples={self.bootstrap_samples} is negative; use 0 or for example 1000."
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} is negative; use 0 or a positive integer.")
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Measure a model, write `metrics.json` and the figures, and print a short table.
+
+    Args:
+        options: What to evaluate, where to write.
+
+    Raises:
+        ValueError: If model and data do not fit, or the split does not exist.
+        FileNotFoundError: If the model or the data set is missing.
+        OSError: If the output cannot be written.
+    """
+    from accelerate import PartialState
+
+    from deeplense_hf.data.loading import load_lenses
+    from deeplense_hf.inference.predictor import Predictor
+
+    state = PartialState(cpu=options.device == "cpu")
+    output_dir = Path(options.output_dir)
+    if output_dir.exists() and not output_dir.is_dir():
+        raise ValueError(f"{output_dir} is a file; give a folder as --output_dir.")
+    device = state.device if state.num_processes > 1 else options.device
+    predictor = Predictor.from_pretrained(options.model, device)
+    with state.main_process_first():
+        splits = load_lenses(options.dataset, seed=options.seed)
+    if options.split not in splits:
+        raise ValueError(
+            f"'{options.dataset}' has no split '{options.split}'; its splits are {', '.join(splits)}."
+        )
+    report = evaluate_model(
+        predictor.model,
+        predictor.processor,
+        splits[options.split],
+        output_dir=output_dir,
+        model_name=options.model,
+        dataset_name=options.dataset,
+        split=options.split,
+        batch_size=options.batch_size,
+        bootstrap_samples=options.bootstrap_samples,
+        seed=options.seed,
+    )
+    if state.is_main_process:
+        print(report.table())
+        print(f"written: {output_dir / METRICS_FILE} and figures")
+
+
+def evaluate_model(
+    model: "PreTrainedModel",
+    processor: Any,
+    dataset: "Dataset",
+    *,
+    output_dir: str | Path,
+    model_name: str,
+    dataset_name: str,
+    split: str = "test",
+    batch_size: int = 64,
+    device: "str | torch.device | None" = None,
+    bootstrap_samples: int = 1000,
+    seed: int = 0,
+) -> EvaluationReport:
+    """Measure a model in memory; the main process writes `metrics.json` and the figures.
+
+    Args:
+        model: An image classifier; it comes back in the mode (training or evaluation) it was given in.
+        processor: Its image processor.
+        dataset: One split with the columns of `data.schema`; classes are matched by name.
+        output_dir: Folder for `metrics.json`, `roc.png`, `confusion.png`, `reliability.png`.
+        model_name: Folder or Hub id, as the report shall name it.
+        dataset_name: Recipe, folder or Hub id, as the report shall name it.
+        split: Name of the split.
+        batch_size: Images at a time.
+        device: Where to run; None leaves the model where it is.
+        bootstrap_samples: Resamples behind the intervals, 0 for none.
+        seed: Seed of the resamples.
+
+    Returns:
+        The report, equal in every process.
+
+    Raises:
+        ValueError: If model and data do not fit.
+        OSError: If the output cannot be written.
+    """
+    from accelerate import PartialState
+
+    from deeplense_hf.inference.predictor import Predictor
+
+    from .dataset_predictions import predict_dataset
+    from .figures import draw_figures
+
+    state = PartialState()
+    if state.is_main_process:
+        # a folder that cannot be made is found out before the work
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+    was_training = model.training
+    try:
+        predictor = Predictor(model, processor, device)
+        predictions = predict_dataset(predictor, dataset, batch_size)
+    finally:
+        model.train(was_training)
+    if predictions.unlabelled:
+        logger.warning("%d images without a label are left out.", predictions.unlabelled)
+    report = build_report(
+        predictor,
+        predictions,
+        model_name=model_name,
+        dataset_name=dataset_name,
+        split=split,
+        bootstrap_samples=bootstrap_samples,
+        seed=seed,
+    )
+    if state.is_main_process:
+        draw_figures(report, predictions.labels, predictions.probabilities, Path(output_dir))
+        report.save(Path(output_dir) / METRICS_FILE)
+    return report
+
+
+def build_report(
+    predictor: "Predictor",
+    predictions: "DatasetPredictions",
+    *,
+    model_name: str,
+    dataset_name: str,
+    split: str,
+    bootstrap_samples: int,
+    seed: int,
+) -> EvaluationReport:
+    """Compute the scores and their intervals.
+
+    Args:
+        predictor: The model.
+        predictions: What it says.
+        model_name: Folder or Hub id.
+        dataset_name: Recipe, folder or Hub id.
+        split: Name of the split.
+        bootstrap_samples: Resamples behind the intervals, 0 for none.
+        seed: Seed of the resamples.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: If a probability is not finite.
+    """
+    import numpy as np
+
+    from deeplense_hf.lens_metrics.bootstrap import bootstrap_intervals
+    from deeplense_hf.lens_metrics.classification_scores import classification_scores, confusion_counts
+
+    labels, probabilities = predictions.labels, predictions.probabilities
+    names = predictor.class_names
+    values = classification_scores(labels, probabilities, names)
+    intervals: dict[str, tuple[float | None, float | None]] = {}
+    if bootstrap_samples:
+        intervals = bootstrap_intervals(
+            labels,
+            probabilities,
+            names,
+            system_ids=predictions.system_ids.tolist(),
+            samples=bootstrap_samples,
+            seed=seed,
+        )
+    confusion = confusion_counts(labels, probabilities)
+    return EvaluationReport(
+        model=model_name,
+        model_fingerprint=predictor.fingerprint(),
+        dataset=dataset_name,
+        dataset_fingerprint=predictions.fingerprint,
+        split=split,
+        n=len(labels),
+        n_systems=len(np.unique(predictions.system_ids)),
+        n_unlabelled=predictions.unlabelled,
+        class_names=names,
+        class_counts={name: int(row.sum()) for name, row in zip(names, confusion, strict=True)},
+        metrics={
+            name: Measurement(*(_rounded(number) for number in (value, *intervals.get(name, (None, None)))))
+            for name, value in values.items()
+        },
+        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        bootstrap_samples=bootstrap_samples,
+        seed=seed,
+        library_versions=_library_versions(),
+    )
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, _DECIMALS)
+
+
+def _library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide the numbers."""
+    from importlib.metadata import version
+
+    from deeplense_hf import __version__
+
+    libraries = ("torch", "transformers", "numpy")
+    return {"deeplense_hf": __version__, **{name: version(name) for name in libraries}}

@@ -1,0 +1,227 @@
+"""The command `predict`: from image files to a table of class probabilities."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .prediction_store import Position, PredictionRow, PredictionStore
+    from .predictor import Predictor
+    from .sources import InputImage, Unit
+
+logger = logging.getLogger(__name__)
+
+_SECONDS_PER_PART = 30.0
+
+
+@dataclass
+class PredictOptions:
+    """Options of the command `predict`."""
+
+    model: str = field(metadata={"help": "model folder or Hugging Face Hub id"})
+    input: list[str] = field(
+        metadata={
+            "help": "image files, folders of them (npy, npz, FITS, HDF5, jpg, png, tif), built data sets"
+        }
+    )
+    output: str = field(metadata={"help": "table to write, ending in .parquet or .csv"})
+    batch_size: int = field(default=64, metadata={"help": "images at a time"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
+    bands: list[int] = field(
+        default_factory=list,
+        metadata={"help": "bands to give to the model, counted from 0, in this order; empty: all"},
+    )
+    pixel_scale: float | None = field(
+        default=None, metadata={"help": "pixel scale of images that do not say theirs [arcsec/pixel]"}
+    )
+    rows_per_part: int = field(
+        default=4096,
+        metadata={
+            "help": "rows after which a part is on disk (at the latest every 30 s); a kill loses no more"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size={self.batch_size} is not positive; use for example 64.")
+        if self.rows_per_part < 1:
+            raise ValueError(f"rows_per_part={self.rows_per_part} is not positive; use for example 4096.")
+        if any(band < 0 for band in self.bands):
+            raise ValueError(f"bands={self.bands} has a negative number; bands are counted from 0.")
+        if self.pixel_scale is not None and not 0 < self.pixel_scale < float("inf"):
+            raise ValueError(f"pixel_scale={self.pixel_scale} is not a positive number of arcsec per pixel.")
+
+
+def predict(options: PredictOptions) -> None:
+    """Classify images and write one row each; a killed run goes on where it was.
+
+    Args:
+        options: The model, the images, the table.
+
+    Raises:
+        FileNotFoundError: If the model or an input is missing.
+        ValueError: If nothing is found, no image can be classified, or the table in the way was made by
+            another model, input or options.
+        OSError: If the table cannot be written; what is done is kept.
+    """
+    from .prediction_store import PredictionStore, check_output
+    from .predictor import Predictor
+    from .sources import find_units
+
+    output = Path(options.output)
+    check_output(output)
+    units = find_units(options.input)
+    predictor = Predictor.from_pretrained(options.model, options.device)
+    identity, about = _identity(options, predictor, units), {"model name": options.model}
+    with PredictionStore(output, identity, about, predictor.class_names) as store:
+        if store.finished:
+            print(f"{output} is complete already, made by this model from this input; nothing to do.")
+            return
+        _classify_all(options, predictor, units, store)
+        rows, failed, first_error = store.failures()
+        if failed == rows:
+            store.discard()
+            raise ValueError(f"none of the {rows} images could be classified; the first one: {first_error}")
+        store.finish()
+    print(f"written: {output} ({rows} rows, {failed} of them with an error instead of a class)")
+
+
+def _identity(options: PredictOptions, predictor: "Predictor", units: Sequence["Unit"]) -> dict[str, object]:
+    """Return all that decides the rows; the keys are words of the sentence that refuses a mixture."""
+    from deeplense_hf import __version__
+
+    from .sources import fingerprint
+
+    return {
+        "model": predictor.fingerprint(),
+        "input": fingerprint(units),
+        "bands": options.bands,
+        "pixel_scale": options.pixel_scale,
+        "version of deeplense_hf": __version__,
+    }
+
+
+def _classify_all(
+    options: PredictOptions, predictor: "Predictor", units: Sequence["Unit"], store: "PredictionStore"
+) -> None:
+    """Classify what is not classified yet, a batch at a time, and store the rows in parts."""
+    from time import monotonic
+
+    from tqdm import tqdm
+
+    position = store.position
+    if position.unit or position.offset:
+        logger.info("going on after %d of %d inputs.", position.unit, len(units))
+    rows: list[PredictionRow] = []
+    stored_at = monotonic()
+    with tqdm(total=len(units), initial=position.unit, desc="predicting", unit="input") as bar:
+        for batch, after in _batches(units, position, options.batch_size):
+            rows += _classify(batch, predictor, options)
+            bar.update(after.unit - bar.n)
+            if len(rows) >= options.rows_per_part or monotonic() - stored_at > _SECONDS_PER_PART:
+                store.append(rows, after)
+                rows, stored_at = [], monotonic()
+        bar.update(len(units) - bar.n)
+    if rows:
+        store.append(rows, after)
+
+
+def _batches(
+    units: Sequence["Unit"], position: "Position", batch_size: int
+) -> Iterator[tuple[list["InputImage"], "Position"]]:
+    """Read images from a position on, a batch at a time, with the position after each batch."""
+    from .prediction_store import Position
+
+    batch: list[InputImage] = []
+    after = position
+    for number in range(position.unit, len(units)):
+        done = position.offset if number == position.unit else 0
+        for offset, image in enumerate(units[number].read()):
+            if offset < done:
+                continue
+            batch.append(image)
+            after = Position(number, offset + 1)
+            if len(batch) == batch_size:
+                yield batch, after
+                batch = []
+    if batch:
+        yield batch, after
+
+
+def _classify(
+    batch: Sequence["InputImage"], predictor: "Predictor", options: PredictOptions
+) -> list["PredictionRow"]:
+    """Classify a batch whose images may differ in shape; one that cannot be classified gets its reason."""
+    import dataclasses
+
+    prepared = []
+    for image in batch:
+        try:
+            prepared.append(_prepared(image, predictor, options))
+        except ValueError as error:
+            prepared.append(dataclasses.replace(image, image=None, error=str(error)))
+    rows: list[PredictionRow] = []
+    for _, group in groupby(prepared, key=_likeness):
+        rows += _classify_alike(list(group), predictor)
+    return rows
+
+
+def _prepared(image: "InputImage", predictor: "Predictor", options: PredictOptions) -> "InputImage":
+    """Select the bands and fill in the pixel scale."""
+    import dataclasses
+
+    from .predictor import count
+
+    if image.image is None:
+        return image
+    pixels, bands = image.image, len(image.image)
+    if options.bands:
+        if max(options.bands) >= bands:
+            raise ValueError(
+                f"{image.path} has {count(bands, 'band')}, but --bands asks for band {max(options.bands)}, "
+                "counted from 0."
+            )
+        pixels = pixels[options.bands]
+    predictor.check_bands(len(pixels), image.path, "choose bands with --bands, for example --bands 0")
+    scale = options.pixel_scale if image.pixel_scale is None else image.pixel_scale
+    return dataclasses.replace(image, image=pixels, pixel_scale=scale)
+
+
+def _likeness(image: "InputImage") -> tuple[tuple[int, ...] | None, bool]:
+    """Return what images must share to go through the model together."""
+    return (None if image.image is None else image.image.shape), image.pixel_scale is None
+
+
+def _classify_alike(group: list["InputImage"], predictor: "Predictor") -> list["PredictionRow"]:
+    """Classify images of one shape; if the batch is refused, find out which image is to blame."""
+    import numpy as np
+
+    from .prediction_store import PredictionRow
+
+    images = [image.image for image in group if image.image is not None]
+    if not images:
+        return [PredictionRow(image.path, image.index, None, image.error) for image in group]
+    known = group[0].pixel_scale is not None
+    scales = np.array([image.pixel_scale for image in group], dtype=np.float32) if known else None
+    try:
+        probabilities = predictor.probabilities(np.stack(images), scales)
+    except ValueError as error:
+        if len(group) == 1:
+            return [PredictionRow(group[0].path, group[0].index, None, " ".join(str(error).split()))]
+        return [row for image in group for row in _classify_alike([image], predictor)]
+    return [
+        PredictionRow(image.path, image.index, row.tolist(), None)
+        if np.isfinite(row).all()
+        else PredictionRow(
+            image.path, image.index, None, f"{image.path}: the model's answer is not a number."
+        )
+        for image, row in zip(group, probabilities, strict=True)
+    ]

@@ -1,0 +1,259 @@
+"""`Predictor`: a model, its processor and a device, from raw images to class probabilities."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+
+# registers the DeepLense families with the Auto classes
+import deeplense_hf.models  # noqa: F401
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+class Predictor:
+    """A classifier of raw lens images.
+
+    Args:
+        model: An image-classification model, DeepLense or stock.
+        processor: Its image processor.
+        device: Where to run: `auto` (CUDA, else Apple's MPS, else the CPU), `cpu`, `cuda:1`, ...; None leaves
+            the model where it is.
+
+    Raises:
+        ValueError: If the device is not there, or the model is not a single-label classifier.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, processor: Any, device: str | torch.device | None = "auto"
+    ) -> None:
+        kind = getattr(model.config, "problem_type", None)
+        if kind not in (None, "single_label_classification"):
+            raise ValueError(
+                f"the model's problem_type is '{kind}', but only single-label classifiers are supported."
+            )
+        self.device = model.device if device is None else select_device(device)
+        torch.nn.Module.to(model, self.device)
+        self.model = model.eval()
+        self.processor = processor
+        names: dict[int, str] = {
+            int(index): str(name) for index, name in (model.config.id2label or {}).items()
+        }
+        self.class_names = tuple(names[index] for index in sorted(names))
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, device: str | torch.device | None = "auto") -> "Predictor":
+        """Load a model and its processor.
+
+        Args:
+            name: Model folder, or id on the Hugging Face Hub.
+            device: See the class.
+
+        Returns:
+            The predictor, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: If the folder or a file in it is missing.
+            OSError: If the Hub does not give the model.
+            ValueError: If the folder holds no complete image classifier.
+        """
+        target = None if device is None else select_device(device)
+        name = str(name)
+        _check_folder(name)
+        try:
+            model, loading = AutoModelForImageClassification.from_pretrained(name, output_loading_info=True)
+            processor = AutoImageProcessor.from_pretrained(name)
+        except SafetensorError as error:
+            raise ValueError(
+                f"{name}: the weights file is damaged ({error}); copy or train it again."
+            ) from None
+        except OSError as error:
+            raise OSError(f"{name}: {_first_sentence(error)}") from None
+        except ValueError as error:
+            raise ValueError(
+                f"{name} is not an image classifier that can be loaded: {_first_sentence(error)}"
+            ) from None
+        absent = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
+        if absent:
+            raise ValueError(
+                f"{name} lacks {len(absent)} weights of {type(model).__name__}, among them '{absent[0]}': "
+                "it is not a trained classifier, train it first."
+            )
+        return cls(model, processor, target)
+
+    @property
+    def bands(self) -> int | None:
+        """Bands an image must have; None where the processor picks some or the model does not say."""
+        if getattr(self.processor, "bands", None) is not None:
+            return None
+        bands = getattr(self.model.config, "num_channels", None)
+        return bands if isinstance(bands, int) else None
+
+    def check_bands(self, bands: int, what: str, remedy: str) -> None:
+        """Refuse images of another number of bands than the model's.
+
+        Args:
+            bands: Number of bands of the images.
+            what: The images, as the sentence names them.
+            remedy: What to do about it.
+
+        Raises:
+            ValueError: If the numbers differ.
+        """
+        if self.bands is not None and bands != self.bands:
+            takes = count(self.bands, "band")
+            raise ValueError(f"{what} has {count(bands, 'band')}, but the model takes {takes}; {remedy}.")
+
+    def probabilities(
+        self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
+        """Classify a batch.
+
+        Args:
+            images: Raw images, float32, shape `(batch, bands, height, width)`.
+            pixel_scale: Pixel scale of each image [arcsec/pixel], shape `(batch,)`; needed by processors that
+                resize by pixel scale.
+
+        Returns:
+            Class probabilities in the order of `class_names`, shape `(batch, classes)`.
+
+        Raises:
+            ValueError: If the images are not such a batch, have another number of bands than the model takes,
+                or the processor refuses them.
+        """
+        if images.ndim != 4 or len(images) == 0:
+            raise ValueError(
+                f"images have shape {images.shape}, but (batch, bands, height, width) is needed."
+            )
+        self.check_bands(images.shape[1], "the image", "select bands first")
+        with torch.inference_mode():
+            pixel_values = self._pixel_values(images, pixel_scale)
+            logits = self.model(pixel_values=pixel_values.to(self.device, self.model.dtype)).logits
+            probabilities: NDArray[np.float64] = torch.softmax(logits.double().cpu(), dim=-1).numpy()
+        return probabilities
+
+    def _pixel_values(
+        self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None
+    ) -> torch.Tensor:
+        """Run the processor, by its batched path where it has one."""
+        if hasattr(self.processor, "process_batch"):
+            batch = torch.from_numpy(np.array(images, dtype=np.float32)).to(self.device)
+            scale = None if pixel_scale is None else torch.as_tensor(pixel_scale, dtype=torch.float32)
+            pixel_values: torch.Tensor = self.processor.process_batch(
+                batch, None if scale is None else scale.to(self.device)
+            )
+            return pixel_values
+        rescales = getattr(self.processor, "do_rescale", False)
+        accepted = _eight_bit(images, type(self.processor).__name__) if rescales else images
+        values: torch.Tensor = self.processor(
+            images=list(accepted), return_tensors="pt", input_data_format="channels_first"
+        )["pixel_values"]
+        return values
+
+    def fingerprint(self) -> str:
+        """Hash weights, configuration and processor: what decides the probabilities.
+
+        Returns:
+            A hexadecimal digest, equal wherever the same model is loaded from.
+        """
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        config = {key: value for key, value in self.model.config.to_dict().items() if key not in _UNRELATED}
+        settings = {key: value for key, value in self.processor.to_dict().items() if key not in _UNRELATED}
+        digest.update(json.dumps([config, settings], sort_keys=True, default=str).encode())
+        return digest.hexdigest()[:16]
+
+
+_UNRELATED = frozenset({"_name_or_path", "transformers_version", "auto_map", "architectures", "_commit_hash"})
+"""Settings that say where a model came from, not what it computes."""
+
+
+def select_device(device: str | torch.device) -> torch.device:
+    """Return a device that is there.
+
+    Args:
+        device: `auto`, or a name that torch knows.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: If torch does not know the name or this machine does not have the device.
+    """
+    if str(device) == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError):
+        # torch's own words are a paragraph on every device it was ever built for
+        raise ValueError(
+            f"device '{device}' cannot be used here; use auto, cpu, or cuda where it is."
+        ) from None
+    return chosen
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form.
+
+    >>> count(1, "band"), count(3, "band")
+    ('1 band', '3 bands')
+
+    Args:
+        number: How many.
+        noun: Of what, in the singular.
+
+    Returns:
+        Both.
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _check_folder(name: str) -> None:
+    """Say clearly what is missing in a local model folder."""
+    folder = Path(name)
+    if not folder.exists():
+        if _HUB_ID.fullmatch(name):
+            return
+        raise FileNotFoundError(f"{name}: there is no such model folder, and it is not the form of a Hub id.")
+    if not folder.is_dir():
+        raise ValueError(f"{name} is a file; give the folder that holds config.json and model.safetensors.")
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{name} is not a model folder: it has no config.json; give the folder that train saved."
+        )
+    if not list(folder.glob("*.safetensors")):
+        raise FileNotFoundError(f"{name} holds no weights (*.safetensors); give the folder that train saved.")
+    if not any((folder / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")):
+        raise FileNotFoundError(
+            f"{name} has no preprocessor_config.json, so it is not known how the model wants its images; "
+            "save its image processor into the folder."
+        )
+
+
+def _first_sentence(error: BaseException) -> str:
+    """Return the first line of a message, without a final stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".")
+
+
+def _eight_bit(images: NDArray[np.float32], processor: str) -> NDArray[np.uint8]:
+    """Return images that hold 8-bit values as such; a stock processor misreads all others."""
+    converted = np.clip(np.nan_to_num(images), 0, 255).astype(np.uint8)
+    if not np.array_equal(converted, images):
+        raise ValueError(
+            f"the model's processor {processor} takes 8-bit images, but this one holds values from "
+            f"{np.nanmin(images):.3g} to {np.nanmax(images):.3g}; use a model with a DeepLenseImageProcessor."
+        )
+    return converted

@@ -1,0 +1,179 @@
+"""What `predict` reads: image files and built data sets, cut into units that are read one at a time."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplense_hf.data.build import is_dataset_folder
+from deeplense_hf.data.loading import LensImageDecoder, load_lenses
+from deeplense_hf.data.readers import find_image_files, read_images
+from deeplense_hf.data.schema import PIXEL_SCALE, SOURCE_FILE, SYSTEM_ID
+
+_ROWS_PER_UNIT = 128
+"""Rows of a data set that are in memory at once: 87 MB of 3 x 237 x 239 images."""
+
+
+@dataclass(frozen=True)
+class InputImage:
+    """One image to classify, or the reason why there is none.
+
+    Attributes:
+        path: The file; for a data set `split/source file`, or `split/system` where it was simulated.
+        index: Number of the image in its file, or of the row in its split.
+        image: Raw image, shape `(bands, height, width)`; None where the file cannot be read.
+        pixel_scale: [arcsec/pixel]; None where it is not known.
+        error: Why there is no image.
+    """
+
+    path: str
+    index: int
+    image: NDArray[np.float32] | None
+    pixel_scale: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A unit of input: one file, with one image or many.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: Path
+
+    def identity(self) -> str:
+        """Return what tells this input from a changed one: path, size and time of change."""
+        return _file_identity(self.path)
+
+    def read(self) -> list[InputImage]:
+        """Return the file's images; a file that cannot be read gives one entry that says why."""
+        try:
+            images = read_images(self.path)
+        except (ValueError, OSError) as error:
+            return [InputImage(str(self.path), 0, None, error=" ".join(str(error).split()))]
+        if not images:
+            return [InputImage(str(self.path), 0, None, error=f"{self.path} holds no image.")]
+        return [
+            InputImage(str(self.path), index, image.image, image.pixel_scale)
+            for index, image in enumerate(images)
+        ]
+
+
+@dataclass(frozen=True)
+class DatasetRows:
+    """A unit of input: a range of rows of one split of a data set.
+
+    Attributes:
+        split: Name of the split.
+        rows: The rows.
+        decoder: Access to the images.
+        names: Source file or system of each row of the split.
+        scales: Pixel scale of each row [arcsec/pixel], NaN where unknown.
+        data_files: Identity of the files behind the split.
+    """
+
+    split: str
+    rows: range
+    decoder: LensImageDecoder
+    names: NDArray[np.object_]
+    scales: NDArray[np.float32]
+    data_files: str
+
+    def identity(self) -> str:
+        """Return what tells this input from a changed one."""
+        return f"{self.data_files} {self.split} {self.rows.start}-{self.rows.stop}"
+
+    def read(self) -> list[InputImage]:
+        """Return the images of the rows."""
+        images = self.decoder[np.arange(self.rows.start, self.rows.stop)]
+        return [
+            InputImage(
+                path=f"{self.split}/{self.names[row]}",
+                index=row,
+                image=image,
+                pixel_scale=None if math.isnan(self.scales[row]) else float(self.scales[row]),
+            )
+            for row, image in zip(self.rows, images, strict=True)
+        ]
+
+
+Unit = ImageFile | DatasetRows
+
+
+def find_units(inputs: Sequence[str]) -> list[Unit]:
+    """Find everything to classify.
+
+    Args:
+        inputs: Image files, folders of them at any depth, and folders of built data sets.
+
+    Returns:
+        Units in a fixed order, each file once.
+
+    Raises:
+        FileNotFoundError: If an input does not exist.
+        ValueError: If there is no image file among them.
+    """
+    if not inputs:
+        raise ValueError("there is no input; give image files or folders as --input.")
+    units: dict[str, Unit] = {}
+    for name in inputs:
+        path = Path(name)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file or folder.")
+        found: Iterator[Unit] | list[Unit]
+        if path.is_dir() and is_dataset_folder(path):
+            found = _dataset_units(path)
+        else:
+            found = [ImageFile(file) for file in find_image_files([path])]
+        for unit in found:
+            units.setdefault(unit.identity(), unit)
+    if not units:
+        raise ValueError(f"there is no image file in {', '.join(inputs)}; give files or folders with images.")
+    return list(units.values())
+
+
+def fingerprint(units: Sequence[Unit]) -> str:
+    """Hash what is to be read, so that a resumed run notices changed inputs.
+
+    Args:
+        units: The units in order.
+
+    Returns:
+        A hexadecimal digest.
+    """
+    digest = hashlib.sha256()
+    for unit in units:
+        digest.update(unit.identity().encode() + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def _dataset_units(folder: Path) -> Iterator[Unit]:
+    """Cut the splits of a data set into units."""
+    data_files = " ".join(_file_identity(file) for file in sorted(folder.rglob("*.parquet")))
+    for split, dataset in load_lenses(str(folder)).items():
+        decoder = LensImageDecoder(dataset)
+        files, systems = _column(decoder, SOURCE_FILE), _column(decoder, SYSTEM_ID)
+        pairs = zip(files, systems, strict=True)
+        names = np.array([file or system or "row" for file, system in pairs], dtype=object)
+        scales = _column(decoder, PIXEL_SCALE).astype(np.float32)
+        for start in range(0, len(dataset), _ROWS_PER_UNIT):
+            rows = range(start, min(start + _ROWS_PER_UNIT, len(dataset)))
+            yield DatasetRows(str(split), rows, decoder, names, scales, data_files)
+
+
+def _column(decoder: LensImageDecoder, name: str) -> NDArray[np.object_]:
+    """Return a column, all None where the data set comes without it."""
+    if name in decoder.dataset.column_names:
+        return decoder.column(name)
+    return np.full(len(decoder), None, dtype=object)
+
+
+def _file_identity(path: Path) -> str:
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"

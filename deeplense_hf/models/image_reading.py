@@ -1,0 +1,148 @@
+"""Images as users have them, brought to one form: float32, `(bands, height, width)`."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+LAYOUTS = ("channels_first", "channels_last")
+# an axis that is longer holds rows or columns, not bands
+_MOST_BANDS = 16
+_FITS_ENDINGS = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fz")
+# modes whose numbers are brightness; others (palettes, transparency, inks) become colours
+_BRIGHTNESS_MODES = ("1", "L", "I", "F", "RGB")
+
+
+def iterate_images(images: Any) -> Iterator[Any]:
+    """Go through single images in any nesting of lists, batches and paths.
+
+    Args:
+        images: One image (2-D or 3-D array or tensor, nested lists of numbers, PIL image, path), a batch (4-D), or
+            lists of these.
+
+    Yields:
+        Arrays and tensors of 2 or 3 dimensions, PIL images.
+
+    Raises:
+        ValueError: If something else is among them.
+        FileNotFoundError: If a path does not exist.
+        ImportError: If a FITS file is given and astropy is missing.
+    """
+    if isinstance(images, list | tuple):
+        if _is_rows(images):
+            yield np.asarray(images)
+            return
+        for image in images:
+            yield from iterate_images(image)
+    elif isinstance(images, str | Path):
+        yield from iterate_images(read_image(Path(images)))
+    elif isinstance(images, Image.Image):
+        yield images
+    elif isinstance(images, np.ndarray | torch.Tensor):
+        if images.ndim == 4:
+            yield from images
+        elif images.ndim in (2, 3):
+            yield images
+        else:
+            raise ValueError(f"an image has 2 or 3 dimensions and a batch 4, but the array has {images.ndim}.")
+    else:
+        raise ValueError(
+            f"an image is a NumPy array, a torch tensor, a PIL image or the path of a file, not {type(images).__name__}."
+        )
+
+
+def _is_rows(images: Sequence[Any]) -> bool:
+    """Whether nested lists are the rows of one image rather than a list of images."""
+    first = images[0] if images else None
+    return isinstance(first, list | tuple) and len(first) > 0 and isinstance(first[0], int | float)
+
+
+def read_image(path: Path) -> Any:
+    """Read an image file without losing precision.
+
+    Args:
+        path: `.npy`, `.fits`, `.fit` (also `.gz`), or a picture that PIL reads.
+
+    Returns:
+        An array, or a PIL image.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no image.
+        ImportError: If it is a FITS file and astropy is missing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give the path of an image on this machine.")
+    name = path.name.lower()
+    try:
+        if name.endswith(".npy"):
+            # pickled object arrays are refused: they could run code
+            return np.load(path, allow_pickle=False)
+        if name.endswith(_FITS_ENDINGS):
+            return _read_fits(path)
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is not a readable image: {error}.") from None
+
+
+def _read_fits(path: Path) -> np.ndarray:
+    """Return the first image of a FITS file."""
+    try:
+        from astropy.io import fits
+    except ImportError:
+        raise ImportError(f"{path} needs astropy. Install it with: pip install astropy") from None
+    with fits.open(path, memmap=False) as units:
+        for unit in units:
+            if isinstance(unit, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) and unit.data is not None:
+                return np.array(unit.data)
+    raise ValueError("the FITS file holds no image")
+
+
+def to_tensor(image: Any, layout: str | None = None) -> Tensor:
+    """Bring one image to float32 and `(bands, height, width)`; values are kept, whatever the type was.
+
+    Args:
+        image: An array or tensor of 2 or 3 dimensions, or a PIL image.
+        layout: `channels_first` or `channels_last` of a 3-D array; told by the shape when absent.
+
+    Returns:
+        The image, float32; tensors stay on their device.
+
+    Raises:
+        ValueError: If it holds no numbers or no pixel, or the bands cannot be told.
+    """
+    if isinstance(image, Image.Image):
+        bright = image.mode in _BRIGHTNESS_MODES or image.mode.startswith("I;16")
+        image = np.asarray(image if bright else image.convert("RGB"))
+        layout = "channels_last"
+    if isinstance(image, np.ndarray):
+        if image.dtype.kind not in "biuf":
+            raise ValueError(f"an image holds numbers, but the array is of type {image.dtype}.")
+        image = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    elif image.is_complex():
+        raise ValueError(f"an image holds real numbers, but the tensor is of type {image.dtype}.")
+    image = image.float()
+    if image.numel() == 0:
+        raise ValueError(f"the image has no pixel, its shape is {tuple(image.shape)}.")
+    if image.ndim == 2:
+        return image[None]
+    return image.permute(2, 0, 1) if (layout or _layout(image.shape)) == "channels_last" else image
+
+
+def _layout(shape: Sequence[int]) -> str:
+    """Tell which axis holds the bands: a short one, the first before the last."""
+    first, height, last = shape
+    if first <= min(_MOST_BANDS, height, last):
+        return "channels_first"
+    if last <= min(_MOST_BANDS, first, height):
+        return "channels_last"
+    raise ValueError(
+        f"it cannot be told which axis of shape {tuple(shape)} holds the bands; give input_data_format="
+        "'channels_first' or 'channels_last', or a list of images."
+    )

@@ -1,0 +1,276 @@
+"""From recipe, class, seed and index to the parameters of a system, whatever the batch around it."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cosmology import point_mass_einstein_radius
+from .image_multiplicity import count_images
+from .instruments import Telescope
+from .recipes import Recipe
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Systems:
+    """Parameters of a batch of systems of one class, already reduced to the source's redshift.
+
+    Args:
+        class_name: Their class.
+        indices: Their numbers within (recipe, class, seed), shape `(batch,)`.
+        seed: The data set's seed.
+        parameters: Columns of the data set by name, each of shape `(batch,)`; NaN where a class has no such
+            parameter.
+        point_x: Positions of the point masses along x [arcsec], shape `(batch, points)`.
+        point_y: Positions of the point masses along y [arcsec], shape `(batch, points)`.
+        point_einstein_radius: Einstein radii of the point masses [arcsec], shape `(batch, points)`; zero
+            means absent.
+    """
+
+    class_name: str
+    indices: NDArray[np.int64]
+    seed: int
+    parameters: dict[str, NDArray[np.generic]]
+    point_x: FloatArray
+    point_y: FloatArray
+    point_einstein_radius: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def population_generator(recipe: Recipe, class_name: str, seed: int, index: int) -> np.random.Generator:
+    """Random numbers from which the parameters of one system are drawn.
+
+    Args:
+        recipe: Recipe; only its name matters here.
+        class_name: Class of the system.
+        seed: Seed of the data set.
+        index: Number of the system.
+
+    Returns:
+        A generator that depends on nothing else.
+
+    Source:
+        Salmon et al. (2011), Philox: the key names the data set, the counter's highest word the system. The
+        quickest to set up.
+    """
+    return np.random.Generator(
+        np.random.Philox(key=_key(recipe.name, class_name, seed), counter=[0, 0, 0, index])
+    )
+
+
+def noise_generator(recipe: Recipe, class_name: str, seed: int, index: int) -> np.random.Generator:
+    """Random numbers for the noise of one system.
+
+    Args:
+        recipe: Recipe; only its name matters here.
+        class_name: Class of the system.
+        seed: Seed of the data set.
+        index: Number of the system.
+
+    Returns:
+        A generator that depends on nothing else, independent of that of the population.
+
+    Source:
+        SFC64 of PractRand (Doty-Humphrey), by numpy. The quickest to draw many numbers from.
+    """
+    return np.random.Generator(np.random.SFC64([_key(recipe.name, class_name, seed), index]))
+
+
+def draw_systems(recipe: Recipe, class_name: str, indices: Sequence[int], seed: int) -> Systems:
+    """Draw the parameters of systems.
+
+    Args:
+        recipe: What to draw from.
+        class_name: One of the recipe's classes.
+        indices: Numbers of the systems, zero or more, in any order.
+        seed: Seed of the data set, zero or more.
+
+    Returns:
+        The systems in the order of the indices; each depends on (recipe, class, seed, index) only.
+
+    Raises:
+        ValueError: If the class is not in the recipe, or an index or the seed is negative.
+    """
+    if class_name not in recipe.class_names:
+        raise ValueError(
+            f"class_name={class_name!r} is not a class of recipe {recipe.name}. Use one of {', '.join(recipe.class_names)}."
+        )
+    numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
+    if seed < 0 or (numbers < 0).any():
+        raise ValueError(f"seed={seed}, lowest index={numbers.min(initial=0)}: neither may be negative.")
+    capacity = _subhalo_capacity(recipe)
+    uniform = np.empty((len(numbers), 3 + {"no_sub": 0, "cdm": 1 + 3 * capacity, "axion": 2}[class_name]))
+    for row, index in zip(uniform, numbers.tolist(), strict=True):
+        population_generator(recipe, class_name, seed, index).random(out=row)
+    parameters = _macro_parameters(recipe, uniform[:, :3])
+    if class_name == "cdm":
+        substructure, points = _draw_subhaloes(recipe, uniform[:, 3:], capacity)
+    elif class_name == "axion":
+        substructure, points = _draw_vortex(recipe, uniform[:, 3:])
+    else:
+        substructure, points = {}, np.zeros((3, len(numbers), 0))
+    return Systems(class_name, numbers, seed, parameters | substructure, points[0], points[1], points[2])
+
+
+def einstein_radius(recipe: Recipe, mass: FloatArray | float) -> FloatArray:
+    """Einstein radius that a mass has in a recipe, all its conventions applied.
+
+    Args:
+        recipe: Gives redshifts, cosmologies and conventions.
+        mass: Mass [Msun], any shape.
+
+    Returns:
+        Einstein radius of a point mass for the recipe's source [arcsec], in the shape of the masses.
+
+    Source:
+        DeepLenseSim, `mass_to_radius`; a deflection factor f changes a point mass's Einstein radius by
+        sqrt(f).
+    """
+    cosmology, z_lens, z_source = recipe.mass_cosmology, recipe.redshift_lens, recipe.redshift_source
+    if recipe.distance_convention == "luminosity":
+        to_lens, to_source = cosmology.luminosity_distance(z_lens), cosmology.luminosity_distance(z_source)
+        between = to_source - to_lens
+    else:
+        to_lens, to_source = (cosmology.angular_diameter_distance(0, z) for z in (z_lens, z_source))
+        between = cosmology.angular_diameter_distance(z_lens, z_source)
+    return point_mass_einstein_radius(mass, to_lens, to_source, between, recipe.arcsec_per_radian)
+
+
+@lru_cache(maxsize=32)
+def deflection_factor(recipe: Recipe) -> float:
+    """Factor on every deflection that comes of reducing it for another source redshift than the source's.
+
+    Args:
+        recipe: Gives the redshifts and the cosmology.
+
+    Returns:
+        The factor; 1 where the reference redshift is the source's.
+    """
+    return recipe.deflection_cosmology.deflection_ratio(
+        recipe.redshift_lens, recipe.redshift_source, recipe.deflection_reference_redshift
+    )
+
+
+def _macro_parameters(recipe: Recipe, uniform: FloatArray) -> dict[str, NDArray[np.generic]]:
+    batch = len(uniform)
+    factor = deflection_factor(recipe)
+    if isinstance(recipe.instrument, Telescope):
+        exposure_time = np.full(batch, recipe.instrument.total_exposure_time)
+    else:
+        lowest, highest = recipe.instrument.log10_exposure_time_range
+        exposure_time = 10 ** (lowest + (highest - lowest) * uniform[:, 2])
+    source_x, source_y = (recipe.source_position_limit * (2 * uniform[:, axis] - 1) for axis in (0, 1))
+    same_for_all = {
+        # An isothermal ellipsoid's and a shear's deflections are proportional to these two.
+        "einstein_radius": factor * float(einstein_radius(recipe, recipe.lens_mass)),
+        "shear_1": factor * recipe.shear_1,
+        "shear_2": factor * recipe.shear_2,
+        "ellipticity_1": recipe.lens_ellipticity_1,
+        "ellipticity_2": recipe.lens_ellipticity_2,
+        "redshift_lens": recipe.redshift_lens,
+        "redshift_source": recipe.redshift_source,
+        "source_radius": recipe.source_radius,
+        "sersic_index": recipe.sersic_index,
+        "source_ellipticity_1": recipe.source_ellipticity_1,
+        "source_ellipticity_2": recipe.source_ellipticity_2,
+        "source_magnitude": math.nan if recipe.source_magnitude is None else recipe.source_magnitude,
+        "background_rms": math.nan if recipe.noise_discarded else recipe.instrument.background_rms,
+        "log10_axion_mass_ev": math.nan,
+        "vortex_mass": math.nan,
+        "vortex_half_length": math.nan,
+        "vortex_angle": math.nan,
+        "subhalo_total_mass": 0.0,
+    }
+    parameters: dict[str, NDArray[np.generic]] = {
+        name: np.full(batch, value, dtype=np.float64) for name, value in same_for_all.items()
+    }
+    parameters |= {"source_x": source_x, "source_y": source_y, "exposure_time": exposure_time}
+    parameters["subhalo_count"] = np.zeros(batch, dtype=np.int32)
+    macro = (
+        same_for_all[name]
+        for name in ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
+    )
+    parameters["number_of_images"] = count_images(source_x, source_y, *macro)
+    return parameters
+
+
+def _draw_subhaloes(
+    recipe: Recipe, uniform: FloatArray, capacity: int
+) -> tuple[dict[str, NDArray[np.generic]], FloatArray]:
+    batch = len(uniform)
+    if recipe.subhalo_count_distribution == "poisson":
+        count = np.searchsorted(
+            _poisson_cumulative(recipe.subhalo_count, capacity), uniform[:, 0], side="right"
+        )
+    else:
+        count = np.full(batch, recipe.subhalo_count)
+    present = np.arange(capacity) < count[:, None]
+    for_mass, for_distance, for_angle = uniform[:, 1:].reshape(batch, 3, capacity).transpose(1, 0, 2)
+    mass = np.where(present, _power_law(for_mass, recipe.subhalo_mass_range, recipe.subhalo_mass_slope), 0.0)
+    distance_slope = 0.0 if recipe.subhalo_distance_distribution == "uniform_in_radius" else 1.0
+    distance = _power_law(for_distance, recipe.subhalo_distance_range, distance_slope)
+    radius = math.sqrt(deflection_factor(recipe)) * einstein_radius(recipe, mass)
+    points = np.stack(
+        [distance * np.sin(2 * np.pi * for_angle), distance * np.cos(2 * np.pi * for_angle), radius]
+    )
+    return {"subhalo_count": count.astype(np.int32), "subhalo_total_mass": mass.sum(axis=1)}, points
+
+
+def _draw_vortex(recipe: Recipe, uniform: FloatArray) -> tuple[dict[str, NDArray[np.generic]], FloatArray]:
+    batch = len(uniform)
+    lowest, highest = recipe.log10_axion_mass_range
+    log10_mass = lowest + (highest - lowest) * uniform[:, 0]
+    half_length = recipe.vortex_length_constant / (2 * 10 ** (log10_mass + 22))
+    angle = 2 * np.pi * uniform[:, 1]
+    along = half_length[:, None] * np.linspace(-1, 1, recipe.vortex_points)
+    single = float(einstein_radius(recipe, recipe.vortex_mass / recipe.vortex_points))
+    radius = np.full_like(along, math.sqrt(deflection_factor(recipe)) * single)
+    points = np.stack([along * np.cos(angle)[:, None], along * np.sin(angle)[:, None], radius])
+    parameters: dict[str, NDArray[np.generic]] = {
+        "log10_axion_mass_ev": log10_mass,
+        "vortex_mass": np.full(batch, recipe.vortex_mass),
+        "vortex_half_length": half_length,
+        "vortex_angle": angle,
+    }
+    return parameters, points
+
+
+def _power_law(uniform: FloatArray, limits: tuple[float, float], slope: float) -> FloatArray:
+    """Draw from p(x) proportional to x**slope between limits by inverting the cumulative distribution."""
+    lowest, highest = limits
+    exponent = slope + 1
+    if exponent == 0:
+        return lowest * (highest / lowest) ** uniform
+    low, high = lowest**exponent, highest**exponent
+    return (low + (high - low) * uniform) ** (1 / exponent)
+
+
+def _subhalo_capacity(recipe: Recipe) -> int:
+    """Number of subhaloes for which random numbers are set aside."""
+    if recipe.subhalo_count_distribution == "fixed":
+        return recipe.subhalo_count
+    return recipe.subhalo_count + 10 * math.ceil(math.sqrt(recipe.subhalo_count + 1))
+
+
+@lru_cache(maxsize=8)
+def _poisson_cumulative(mean: int, capacity: int) -> FloatArray:
+    terms = [
+        math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) if mean else float(k == 0)
+        for k in range(capacity)
+    ]
+    return np.cumsum(terms)
+
+
+@lru_cache(maxsize=64)
+def _key(recipe_name: str, class_name: str, seed: int) -> int:
+    return int.from_bytes(
+        hashlib.sha256(f"{recipe_name}/{class_name}/{seed}".encode()).digest()[:16], "little"
+    )

@@ -1,0 +1,210 @@
+"""Measuring a model: the same whatever the batch or the number of processes; mismatches are refused."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deeplense_hf.evaluation.figures import FIGURES
+from deeplense_hf.evaluation.report import EvaluationReport
+from deeplense_hf.evaluation.run import EvaluateOptions, evaluate, evaluate_model
+from deeplense_hf.inference.predictor import Predictor
+from deeplense_hf.lens_metrics.classification_scores import classification_scores
+
+NAMES = {"model_name": "tiny", "dataset_name": "random"}
+
+
+def test_report_and_figures(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
+    model, processor = make_model()
+    dataset = make_dataset()
+    model.train()
+    report = evaluate_model(model, processor, dataset, output_dir=tmp_path, bootstrap_samples=20, **NAMES)
+    assert model.training, "the mode is given back"
+    assert EvaluationReport.load(tmp_path / "metrics.json") == report
+    assert (report.n, report.n_systems, report.n_unlabelled) == (30, 15, 0)
+    images = np.stack([np.asarray(image, dtype=np.float32) for image in dataset["image"]])
+    probabilities = Predictor(model, processor, None).probabilities(images)
+    expected = classification_scores(dataset["label"], probabilities, report.class_names)
+    found = {name: measurement.value for name, measurement in report.metrics.items()}
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*FIGURES, "metrics.json"))
+    for name in FIGURES:
+        with Image.open(tmp_path / name) as figure:
+            assert figure.size[0] > 400
+            assert len(set(figure.convert("L").get_flattened_data())) > 10, "something is drawn"
+
+
+def assert_same_report(found: EvaluationReport, expected: EvaluationReport) -> None:
+    """Compare reports up to what the last bits of a network's output can change."""
+    for name, measurement in expected.metrics.items():
+        assert dataclasses.astuple(found.metrics[name]) == pytest.approx(
+            dataclasses.astuple(measurement), abs=1e-5
+        )
+    assert dataclasses.replace(found, metrics={}) == dataclasses.replace(expected, metrics={})
+
+
+def test_same_report_whatever_the_batch_size(
+    make_model: Callable, make_dataset: Callable, tmp_path: Path
+) -> None:
+    model, processor = make_model()
+    options = {"output_dir": tmp_path, "bootstrap_samples": 10, **NAMES}
+    first, second, third = (
+        evaluate_model(model, processor, make_dataset(), batch_size=size, **options) for size in (1, 7, 64)
+    )
+    assert_same_report(second, first)
+    assert_same_report(third, first)
+
+
+def test_same_command_writes_the_same_file(
+    make_model: Callable, make_dataset: Callable, tmp_path: Path
+) -> None:
+    model, processor = make_model()
+    for folder in ("a", "b"):
+        evaluate_model(
+            model, processor, make_dataset(), output_dir=tmp_path / folder, bootstrap_samples=10, **NAMES
+        )
+    for name in ("metrics.json", *FIGURES):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_classes_are_matched_by_name(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
+    model, processor = make_model()
+    reordered = make_dataset(class_names=("axion", "no_sub", "cdm"), labels=[(i + 1) % 3 for i in range(30)])
+    options = {"output_dir": tmp_path, "bootstrap_samples": 0, **NAMES}
+    first = evaluate_model(model, processor, make_dataset(), **options)
+    second = evaluate_model(model, processor, reordered, **options)
+    assert first.class_counts == second.class_counts
+    assert first.metrics == second.metrics, "equal images and equal names of classes, in another order"
+
+
+def test_unlabelled_rows_are_counted_and_left_out(
+    make_model: Callable, make_dataset: Callable, tmp_path: Path
+) -> None:
+    model, processor = make_model()
+    labels = [-1 if index < 6 else index % 3 for index in range(30)]
+    options = {"output_dir": tmp_path, "bootstrap_samples": 0, **NAMES}
+    report = evaluate_model(model, processor, make_dataset(labels=labels), **options)
+    assert (report.n, report.n_unlabelled) == (24, 6)
+    with pytest.raises(ValueError, match="none of the 30 images has a label"):
+        evaluate_model(model, processor, make_dataset(labels=[-1] * 30), **options)
+
+
+def test_without_systems_and_scales_each_image_is_its_own(
+    make_model: Callable, make_dataset: Callable, tmp_path: Path
+) -> None:
+    model, processor = make_model()
+    bare = make_dataset().select_columns(["image", "label"])
+    report = evaluate_model(model, processor, bare, output_dir=tmp_path, bootstrap_samples=5, **NAMES)
+    assert report.n_systems == report.n == 30
+
+
+def test_absent_class(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
+    model, processor = make_model()
+    report = evaluate_model(
+        model, processor, make_dataset(labels=[i % 2 for i in range(30)]), output_dir=tmp_path,
+        bootstrap_samples=10, **NAMES,
+    )  # fmt: skip
+    assert report.metrics["roc_auc_axion"].value is None
+    assert report.metrics["roc_auc"].value is not None
+    assert "undefined" in report.table()
+
+
+def test_mismatches_are_refused_before_any_work(
+    make_model: Callable, make_dataset: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, processor = make_model()
+    monkeypatch.setattr(Predictor, "probabilities", lambda *_: pytest.fail("work was done"))
+    with pytest.raises(
+        ValueError, match="label mismatch: the data has images of 'lens', 'non_lens', but the model"
+    ):
+        evaluate_model(
+            model, processor, make_dataset(class_names=("lens", "non_lens")), output_dir=tmp_path, **NAMES
+        )
+    with pytest.raises(ValueError, match="has 3 bands, but the model takes 1 band"):
+        evaluate_model(model, processor, make_dataset(bands=3), output_dir=tmp_path, **NAMES)
+    with pytest.raises(ValueError, match="no column 'label'"):
+        evaluate_model(model, processor, make_dataset().remove_columns("label"), output_dir=tmp_path, **NAMES)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def dataset_folder(make_dataset: Callable, tmp_path: Path) -> Path:
+    folder = tmp_path / "dataset"
+    (folder / "data").mkdir(parents=True)
+    make_dataset().to_parquet(folder / "data" / "test-00000-of-00001.parquet")
+    (folder / "README.md").write_text(
+        # the description keeps `datasets` from serving another folder's cache
+        f"---\nconfigs:\n- config_name: default\n  description: {folder}\n"
+        "  data_files:\n  - split: test\n    path: data/test-*\n---\n"
+    )
+    return folder
+
+
+def test_command(
+    model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "results"
+    options = EvaluateOptions(
+        model=str(model_folder),
+        dataset=str(dataset_folder),
+        output_dir=str(output),
+        bootstrap_samples=10,
+        device="cpu",
+    )
+    evaluate(options)
+    printed = capsys.readouterr().out
+    report = EvaluationReport.load(output / "metrics.json")
+    assert report.table() in printed
+    assert str(output / "metrics.json") in printed
+    with pytest.raises(ValueError, match="has no split 'validation'; its splits are test"):
+        evaluate(EvaluateOptions(**{**vars(options), "split": "validation"}))
+    with pytest.raises(ValueError, match="is a file; give a folder"):
+        evaluate(EvaluateOptions(**{**vars(options), "output_dir": str(model_folder / "config.json")}))
+    assert EvaluationReport.load(output / "metrics.json") == report
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"bootstrap_samples": -1}, "bootstrap_samples=-1"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_bad_options_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvaluateOptions(model="m", dataset="d", output_dir="o", **change)
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this torch has no torch.distributed")
+def test_two_processes_equal_one(model_folder: Path, dataset_folder: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        "from deeplense_hf.evaluation.run import EvaluateOptions, evaluate\n"
+        "evaluate(EvaluateOptions(model=sys.argv[1], dataset=sys.argv[2], output_dir=sys.argv[3],\n"
+        "                         device='cpu', batch_size=4, bootstrap_samples=10))\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "hf")}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run = subprocess.run(
+        [*launcher, str(program), str(model_folder), str(dataset_folder), str(tmp_path / "two")],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("ROC AUC, macro") == 1, "one table, from the main process"
+    evaluate(
+        EvaluateOptions(
+            model=str(model_folder), dataset=str(dataset_folder), output_dir=str(tmp_path / "one"),
+            device="cpu", batch_size=7, bootstrap_samples=10,
+        )
+    )  # fmt: skip
+    one, two = (EvaluationReport.load(tmp_path / name / "metrics.json") for name in ("one", "two"))
+    assert_same_report(two, one)
