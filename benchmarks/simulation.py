@@ -60,9 +60,7 @@ def seconds_per_image(function: Callable[[], Any], images: int) -> float:
     return (time.process_time() - start) / images
 
 
-def compare(
-    recipe: Recipe, class_name: str, images: int, lenstronomy_images: int, repeats: int
-) -> dict[str, Any]:
+def compare(recipe: Recipe, class_name: str, images: int, lenstronomy_images: int, repeats: int) -> dict[str, Any]:
     systems = draw_systems(recipe, class_name, range(lenstronomy_images), seed=0)
     theirs = lenstronomy_simulator(systems, recipe)
     simulate_batch(recipe, class_name, range(images), seed=1)
@@ -90,14 +88,10 @@ def compare(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="+", default=["model_1", "model_2", "model_3"], choices=RECIPES)
     parser.add_argument("--images", type=int, default=64, help="images of ours per repeat")
-    parser.add_argument(
-        "--lenstronomy_images", type=int, default=8, help="images of lenstronomy's per repeat"
-    )
+    parser.add_argument("--lenstronomy_images", type=int, default=8, help="images of lenstronomy's per repeat")
     parser.add_argument("--repeats", type=int, default=5, help="repeats, of which the best counts")
     options = parser.parse_args()
     torch.set_num_threads(1)

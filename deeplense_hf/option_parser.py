@@ -58,11 +58,11 @@ class OptionParser(HfArgumentParser):
     """`HfArgumentParser` that reads YAML defaults and answers a mistake with one sentence.
 
     Args:
-        option_classes: Dataclasses whose fields are the options; no two share a field name.
+        option_classes: Dataclasses (the classes) whose fields are the options; no two share a field name.
         **parser_options: `prog`, `description`, `epilog` of `argparse.ArgumentParser`.
     """
 
-    def __init__(self, option_classes: Sequence[type], **parser_options: Any) -> None:
+    def __init__(self, option_classes: Sequence[Any], **parser_options: Any) -> None:
         super().__init__(
             list(option_classes), formatter_class=_HelpFormatter, allow_abbrev=False, **parser_options
         )
@@ -126,7 +126,8 @@ class OptionParser(HfArgumentParser):
                 raise ValueError(f"{path}: unknown option '{name}'{self._suggestion(str(name))}.")
             action = actions[name]
             allowed = list(action.choices) if action.choices else []
-            if allowed and value not in allowed:
+            may_be_absent = value is None and action.default is None
+            if allowed and value not in allowed and not may_be_absent:
                 raise ValueError(f"{path}: {name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
             action.required = False
             self.set_defaults(**{name: self._as_declared(path, action, value)})

@@ -18,13 +18,14 @@ _FAMILIES = (
     (DeepLenseViTConfig, DeepLenseViTModel, DeepLenseViTForImageClassification),
 )
 
+# one processor, with the same numbers whichever backend a caller or an environment prefers
+_PROCESSORS: dict[str, type] = dict.fromkeys(("pil", "torchvision"), DeepLenseImageProcessor)
+
 for _config, _model, _classifier in _FAMILIES:
     AutoConfig.register(_config.model_type, _config, exist_ok=True)
     AutoModel.register(_config, _model, exist_ok=True)
     AutoModelForImageClassification.register(_config, _classifier, exist_ok=True)
-    AutoImageProcessor.register(
-        _config, image_processor_classes={"pil": DeepLenseImageProcessor, "torchvision": DeepLenseImageProcessor}, exist_ok=True
-    )
+    AutoImageProcessor.register(_config, image_processor_classes=_PROCESSORS, exist_ok=True)
     # what `save_pretrained` writes, so that a folder loads without this package
     _config.register_for_auto_class()
     _model.register_for_auto_class("AutoModel")

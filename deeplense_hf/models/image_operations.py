@@ -1,4 +1,4 @@
-"""Operations on batches of raw images in float32, each on every image by itself: what the image processor is made of."""
+"""What the image processor is made of: operations on batches of raw images, in float32, image by image."""
 
 from dataclasses import dataclass
 

@@ -51,7 +51,7 @@ def iterate_images(images: Any) -> Iterator[Any]:
             raise ValueError(f"an image has 2 or 3 dimensions and a batch 4, but the array has {images.ndim}.")
     else:
         raise ValueError(
-            f"an image is a NumPy array, a torch tensor, a PIL image or the path of a file, not {type(images).__name__}."
+            f"an image is a NumPy array, a torch tensor, a PIL image or a path of a file, not {type(images).__name__}."
         )
 
 

@@ -9,7 +9,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .stem_options import first_stride
+from .configuration_deeplense import DeepLenseConfig, first_stride
 
 
 def eager_attention(
@@ -95,7 +95,7 @@ class PatchStem(nn.Module):
         dim: Width of the tokens.
     """
 
-    def __init__(self, config: Any, dim: int) -> None:
+    def __init__(self, config: DeepLenseConfig, dim: int) -> None:
         super().__init__()
         self.patch_size = config.patch_size
         self.projection = nn.Conv2d(config.num_channels, dim, config.patch_size, config.patch_size)
@@ -151,17 +151,17 @@ class ConvStem(nn.Module):
     patches of several pixels must learn to undo.
 
     Args:
-        config: `patch_size`, `num_channels`, `stem_channels`, `stem_blocks`, `hidden_act`.
+        config: `patch_size`, `num_channels`, `stem_channels`, `stem_blocks`, `stem_act`.
         dim: Width of the tokens.
 
     Source:
         Xiao et al. (2021), arXiv:2106.14881 (early convolutions), with residual stages.
     """
 
-    def __init__(self, config: Any, dim: int) -> None:
+    def __init__(self, config: DeepLenseConfig, dim: int) -> None:
         super().__init__()
         channels = list(config.stem_channels)
-        act = config.hidden_act
+        act = config.stem_act
         self.entry = nn.Conv2d(
             config.num_channels, channels[0], 3, first_stride(config.patch_size, channels), 1, bias=False
         )
@@ -174,9 +174,7 @@ class ConvStem(nn.Module):
             count = max(config.stem_blocks, 1 if stage else 0)
             for index in range(count):
                 first = index == 0
-                blocks.append(
-                    ResidualConvBlock(before if first else width, width, 2 if first and stage else 1, act)
-                )
+                blocks.append(ResidualConvBlock(before if first else width, width, 2 if first and stage else 1, act))
         self.blocks = nn.Sequential(*blocks)
         self.projection = nn.Conv2d(channels[-1], dim, 1)
 
@@ -188,7 +186,7 @@ class ConvStem(nn.Module):
         return self.projection(self.blocks(features))
 
 
-def build_stem(config: Any, dim: int) -> PatchStem | ConvStem:
+def build_stem(config: DeepLenseConfig, dim: int) -> PatchStem | ConvStem:
     """Make the stem that a configuration asks for.
 
     Args:
@@ -213,7 +211,7 @@ class Attention(nn.Module):
         Vaswani et al. (2017), arXiv:1706.03762.
     """
 
-    def __init__(self, config: Any, dim: int, heads: int) -> None:
+    def __init__(self, config: DeepLenseConfig, dim: int, heads: int) -> None:
         super().__init__()
         self.config = config
         self.heads = heads
@@ -236,14 +234,15 @@ class Attention(nn.Module):
         Returns:
             Output `(batch, tokens, heads, head_dim)`, and weights or None.
         """
-        implementation: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention
-        )
-        if bias is not None and bias.requires_grad and bias.device.type == "cpu":
+        name = self.config._attn_implementation
+        implementation: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(name, eager_attention)
+        options = {"scaling": self.scaling, "dropout": 0.0, **kwargs}
+        if self.training:
+            options["dropout"] = self.config.attention_probs_dropout_prob
+        if name == "sdpa" and bias is not None and bias.requires_grad and bias.device.type == "cpu":
             # torch has no fused kernel for a learnt bias on a CPU; what it does instead takes 1.4 times as long
-            implementation = eager_attention
-        dropout = self.config.attention_probs_dropout_prob if self.training else 0.0
-        return implementation(self, query, key, value, bias, dropout=dropout, scaling=self.scaling, **kwargs)
+            return eager_attention(self, query, key, value, bias, **options)[0], None
+        return implementation(self, query, key, value, bias, **options)
 
     def forward(self, tokens: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
         """Attend among all tokens, `(batch, tokens, dim)`; returns them with the weights or None."""
@@ -261,7 +260,7 @@ class FeedForward(nn.Module):
         dim: Width of the tokens.
     """
 
-    def __init__(self, config: Any, dim: int) -> None:
+    def __init__(self, config: DeepLenseConfig, dim: int) -> None:
         super().__init__()
         hidden = int(dim * config.mlp_ratio)
         self.expand = nn.Linear(dim, hidden)
@@ -283,7 +282,7 @@ class PreNormBlock(GradientCheckpointingLayer):
         drop_path_rate: Stochastic depth of this block.
     """
 
-    def __init__(self, config: Any, attention: nn.Module, dim: int, drop_path_rate: float) -> None:
+    def __init__(self, config: DeepLenseConfig, attention: nn.Module, dim: int, drop_path_rate: float) -> None:
         super().__init__()
         self.norm_attention = nn.LayerNorm(dim, eps=config.layer_norm_eps)
         self.attention = attention

@@ -1,15 +1,19 @@
 """DeepLense Swin: a hierarchical transformer with shifted windows."""
 
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
-from transformers.utils.generic import can_return_tuple
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
+from transformers.utils.output_capturing import capture_outputs
 
 from .configuration_deeplense_swin import DeepLenseSwinConfig
-from .heads import DeepLensePreTrainedModel, ImageClassificationMixin, check_pixels
+from .heads import ImageClassificationMixin
 from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
+from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
 from .outputs import DeepLenseModelOutput
 from .windows import join_windows, relative_position_bias, split_windows, window_grid, window_mask
 
@@ -49,17 +53,16 @@ class WindowAttention(Attention):
         windows, length = down * across, height * width
 
         # windows are folded into the heads, so that one bias serves the whole batch without being copied
-        folded = []
-        for part in self.qkv(split_windows(tokens, grid)).chunk(3, dim=-1):
-            part = part.unflatten(-1, (self.heads, self.head_dim)).permute(0, 1, 3, 5, 2, 4, 6)
-            folded.append(part.reshape(batch, windows * self.heads, length, self.head_dim))
+        qkv = self.qkv(split_windows(tokens, grid)).unflatten(-1, (3, self.heads, self.head_dim))
+        qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7)  # qkv, batch, down, across, heads, height, width, head_dim
+        query, key, value = (part.reshape(batch, windows * self.heads, length, -1) for part in qkv.unbind(0))
 
         bias = relative_position_bias(self.position_bias, size, grid.window)[None]
         mask = window_mask(grid, bias)
         bias = bias.expand(windows, -1, -1, -1) if mask is None else bias + mask[:, None]
         bias = bias.reshape(1, windows * self.heads, length, length)
 
-        attended, weights = self.attend(*folded, bias, **kwargs)
+        attended, weights = self.attend(query, key, value, bias, **kwargs)
         attended = attended.view(batch, height, width, down, across, self.heads, self.head_dim)
         attended = attended.permute(0, 3, 1, 4, 2, 5, 6).reshape(batch, down, height, across, width, dim)
         if weights is not None:
@@ -71,16 +74,15 @@ class PatchMerging(nn.Module):
     """Halve the resolution and double the width by joining 2x2 tokens; odd maps are padded.
 
     Args:
-        config: The family's configuration.
         dim: Width of the tokens that come in.
 
     Source:
         Liu et al. (2021), arXiv:2103.14030, section 3.1.
     """
 
-    def __init__(self, config: DeepLenseSwinConfig, dim: int) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(4 * dim, eps=config.layer_norm_eps)
+        self.norm = nn.LayerNorm(4 * dim)
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -106,28 +108,28 @@ class SwinStage(nn.Module):
     def __init__(self, config: DeepLenseSwinConfig, stage: int, rates: list[float]) -> None:
         super().__init__()
         dim = config.embed_dim * 2**stage
-        self.blocks = nn.ModuleList(
-            PreNormBlock(
-                config, WindowAttention(config, dim, config.num_heads[stage], shifted=index % 2 == 1), dim, rate
-            )
-            for index, rate in enumerate(rates)
-        )
-        self.merge = PatchMerging(config, dim) if stage < len(config.depths) - 1 else None
+        self.blocks = nn.ModuleList()
+        for index, rate in enumerate(rates):
+            attention = WindowAttention(config, dim, config.num_heads[stage], shifted=index % 2 == 1)
+            self.blocks.append(PreNormBlock(config, attention, dim, rate))
+        self.merge = PatchMerging(dim) if stage < len(config.depths) - 1 else None
 
-    def forward(self, tokens: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
+    def forward(self, tokens: Tensor, rows: int, columns: int, **kwargs: Any) -> Tensor:
         """Run the stage.
 
         Args:
-            tokens: `(batch, rows, columns, dim)`.
+            tokens: `(batch, rows * columns, dim)`.
+            rows: Rows of tokens.
+            columns: Columns of tokens.
             **kwargs: For the attention implementation.
 
         Returns:
-            Tokens of the next stage, and the last block's attention weights or None.
+            Tokens of the next stage, `(batch, tokens, dim)`.
         """
-        weights = None
+        tokens = tokens.view(tokens.shape[0], rows, columns, -1)
         for block in self.blocks:
-            tokens, weights = block(tokens, **kwargs)
-        return (tokens if self.merge is None else self.merge(tokens)), weights
+            tokens, _ = block(tokens, **kwargs)
+        return (tokens if self.merge is None else self.merge(tokens)).flatten(1, 2)
 
 
 class DeepLenseSwinPreTrainedModel(DeepLensePreTrainedModel):
@@ -136,6 +138,11 @@ class DeepLenseSwinPreTrainedModel(DeepLensePreTrainedModel):
     config: DeepLenseSwinConfig
     config_class = DeepLenseSwinConfig
     _no_split_modules = ["SwinStage"]  # noqa: RUF012
+    _can_record_outputs = {"hidden_states": SwinStage, "attentions": WindowAttention}  # noqa: RUF012
+    _auto_classes = {  # noqa: RUF012
+        "AutoModel": "DeepLenseSwinModel",
+        "AutoModelForImageClassification": "DeepLenseSwinForImageClassification",
+    }
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -155,38 +162,28 @@ class DeepLenseSwinModel(DeepLenseSwinPreTrainedModel):
     def __init__(self, config: DeepLenseSwinConfig) -> None:
         super().__init__(config)
         self.stem = build_stem(config, config.embed_dim)
-        self.stem_norm = nn.LayerNorm(config.embed_dim, eps=config.layer_norm_eps)
+        self.stem_norm = nn.LayerNorm(config.embed_dim)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        rates = drop_path_rates(config.drop_path_rate, sum(config.depths))
-        stages = []
-        for stage, depth in enumerate(config.depths):
-            begin = sum(config.depths[:stage])
-            stages.append(SwinStage(config, stage, rates[begin : begin + depth]))
-        self.stages = nn.ModuleList(stages)
+        rates = iter(drop_path_rates(config.drop_path_rate, sum(config.depths)))
+        self.stages = nn.ModuleList(
+            SwinStage(config, stage, list(islice(rates, depth))) for stage, depth in enumerate(config.depths)
+        )
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the stem."""
-        return self.stem
-
-    @can_return_tuple
+    @capture_outputs(tie_last_hidden_states=False)
     def forward(
         self,
         pixel_values: Tensor | None = None,
         interpolate_pos_encoding: bool = False,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> DeepLenseModelOutput:
         """Compute features.
 
         Args:
             pixel_values: Processed images, `(batch, num_channels, height, width)`, of any size.
-            interpolate_pos_encoding: Accepted as by every family; positions are relative here.
-            output_hidden_states: Whether to return the tokens after the stem and every stage.
-            output_attentions: Whether to return attention weights (`eager` attention only).
-            **kwargs: `return_dict`, and options of the attention implementation.
+            interpolate_pos_encoding: Taken as by every family; positions are relative here, any size works.
+            **kwargs: `output_hidden_states`, `output_attentions` (`eager` attention only), `return_dict`.
 
         Returns:
             Features, one vector per image, and what was asked for.
@@ -194,38 +191,43 @@ class DeepLenseSwinModel(DeepLenseSwinPreTrainedModel):
         Raises:
             ValueError: If the images have another number of bands than the model.
         """
-        pixel_values = check_pixels(pixel_values, self.config.num_channels)
-        wants_states = self.wants(output_hidden_states, "output_hidden_states")
-        wants_weights = self.wants(output_attentions, "output_attentions")
-        tokens = self.stem(pixel_values).permute(0, 2, 3, 1)  # batch, rows, columns, dim
-        tokens = self.dropout(self.stem_norm(tokens))
-        states, attentions = [tokens], []
+        wants_maps = kwargs.get("output_hidden_states", self.config.output_hidden_states)
+        features = self.stem(check_pixels(pixel_values, self.config.num_channels))
+        rows, columns = features.shape[2:]
+        tokens = self.dropout(self.stem_norm(features.permute(0, 2, 3, 1).flatten(1, 2)))
+        maps = [as_map(tokens, rows, columns)] if wants_maps else None
         for stage in self.stages:
-            tokens, weights = stage(tokens, **kwargs)
-            states.append(tokens)
-            attentions.append(weights)
-        tokens = self.norm(tokens).flatten(1, 2)
+            tokens = stage(tokens, rows, columns, **kwargs)
+            if stage.merge is not None:
+                rows, columns = (rows + 1) // 2, (columns + 1) // 2
+            if maps is not None:
+                maps.append(as_map(tokens, rows, columns))
+        tokens = self.norm(tokens)
         return DeepLenseModelOutput(
             last_hidden_state=tokens,
             pooler_output=tokens.mean(dim=1),
-            hidden_states=tuple(state.flatten(1, 2) for state in states) if wants_states else None,
-            attentions=tuple(attentions) if wants_weights else None,
-            feature_maps=tuple(state.permute(0, 3, 1, 2) for state in states) if wants_states else None,
+            feature_maps=None if maps is None else tuple(maps),
         )
 
 
-class DeepLenseSwinForImageClassification(ImageClassificationMixin, DeepLenseSwinPreTrainedModel):
-    """DeepLense Swin with a linear classifier.
+def as_map(tokens: Tensor, rows: int, columns: int) -> Tensor:
+    """View tokens as a map.
 
     Args:
-        config: The configuration; `num_labels`, `id2label` and `problem_type` describe the classes.
-    """
+        tokens: `(batch, rows * columns, dim)`.
+        rows: Rows of tokens.
+        columns: Columns of tokens.
 
-    def __init__(self, config: DeepLenseSwinConfig) -> None:
-        super().__init__(config)
-        self.backbone = DeepLenseSwinModel(config)
-        self.classifier = self.build_classifier()
-        self.post_init()
+    Returns:
+        `(batch, dim, rows, columns)`.
+    """
+    return tokens.unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+
+
+class DeepLenseSwinForImageClassification(ImageClassificationMixin, DeepLenseSwinPreTrainedModel):
+    """DeepLense Swin with a linear classifier; see `ImageClassificationMixin`."""
+
+    backbone_class = DeepLenseSwinModel
 
 
 __all__ = [

@@ -1,17 +1,18 @@
 """DeepLense ViT: a plain vision transformer."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from transformers import initialization as init
-from transformers.utils.generic import can_return_tuple
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
+from transformers.utils.output_capturing import capture_outputs
 
+from .configuration_deeplense import as_pair
 from .configuration_deeplense_vit import DeepLenseViTConfig
-from .heads import DeepLensePreTrainedModel, ImageClassificationMixin, check_pixels
+from .heads import ImageClassificationMixin
 from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
+from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
 from .outputs import DeepLenseModelOutput
-from .stem_options import as_pair
 
 
 class PositionEmbedding(nn.Module):
@@ -46,15 +47,15 @@ class PositionEmbedding(nn.Module):
         Raises:
             ValueError: If the grid differs and must not be interpolated.
         """
-        table = self.table
+        table: Tensor = self.table
         if grid != self.grid:
             if not interpolate:
                 raise ValueError(
                     f"the image gives {grid[0]}x{grid[1]} tokens, but the model was made for "
                     f"{self.grid[0]}x{self.grid[1]}; resize the image or set interpolate_pos_encoding=True."
                 )
-            image_table = table[:, 1:].view(1, *self.grid, -1).permute(0, 3, 1, 2)
-            image_table = nn.functional.interpolate(image_table, size=grid, mode="bicubic", align_corners=False)
+            image_table = table[:, 1:].unflatten(1, self.grid).permute(0, 3, 1, 2)
+            image_table = nn.functional.interpolate(image_table, grid, mode="bicubic", align_corners=False)
             table = torch.cat((table[:, :1], image_table.flatten(2).transpose(1, 2)), dim=1)
         class_token = self.class_token.expand(tokens.shape[0], -1, -1)
         return torch.cat((class_token, tokens), dim=1) + table
@@ -65,7 +66,12 @@ class DeepLenseViTPreTrainedModel(DeepLensePreTrainedModel):
 
     config: DeepLenseViTConfig
     config_class = DeepLenseViTConfig
-    _no_split_modules = ["PreNormBlock"]  # noqa: RUF012
+    _no_split_modules = ["PositionEmbedding", "PreNormBlock"]  # noqa: RUF012
+    _can_record_outputs = {"hidden_states": PreNormBlock, "attentions": Attention}  # noqa: RUF012
+    _auto_classes = {  # noqa: RUF012
+        "AutoModel": "DeepLenseViTModel",
+        "AutoModelForImageClassification": "DeepLenseViTForImageClassification",
+    }
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -96,27 +102,19 @@ class DeepLenseViTModel(DeepLenseViTPreTrainedModel):
         self.norm = nn.LayerNorm(dim, eps=config.layer_norm_eps)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the stem."""
-        return self.stem
-
-    @can_return_tuple
+    @capture_outputs(tie_last_hidden_states=False)
     def forward(
         self,
         pixel_values: Tensor | None = None,
         interpolate_pos_encoding: bool = False,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[TransformersKwargs],
     ) -> DeepLenseModelOutput:
         """Compute features.
 
         Args:
             pixel_values: Processed images, `(batch, num_channels, height, width)`.
             interpolate_pos_encoding: Whether images of another size than configured are accepted.
-            output_hidden_states: Whether to return the tokens after the stem and every block.
-            output_attentions: Whether to return attention weights (`eager` attention only).
-            **kwargs: `return_dict`, and options of the attention implementation.
+            **kwargs: `output_hidden_states`, `output_attentions` (`eager` attention only), `return_dict`.
 
         Returns:
             Features, one vector per image, and what was asked for.
@@ -124,38 +122,21 @@ class DeepLenseViTModel(DeepLenseViTPreTrainedModel):
         Raises:
             ValueError: If the images have another number of bands or, without interpolation, another size.
         """
-        pixel_values = check_pixels(pixel_values, self.config.num_channels)
-        features = self.stem(pixel_values)  # batch, dim, rows, columns
+        features = self.stem(check_pixels(pixel_values, self.config.num_channels))
         grid = (features.shape[2], features.shape[3])
         tokens = self.positions(features.flatten(2).transpose(1, 2), grid, interpolate_pos_encoding)
         tokens = self.dropout(tokens)
-        states, attentions = [tokens], []
         for block in self.blocks:
-            tokens, weights = block(tokens, **kwargs)
-            states.append(tokens)
-            attentions.append(weights)
+            tokens, _ = block(tokens, **kwargs)
         tokens = self.norm(tokens)
         pooled = tokens[:, 0] if self.config.pooling == "cls" else tokens[:, 1:].mean(dim=1)
-        return DeepLenseModelOutput(
-            last_hidden_state=tokens,
-            pooler_output=pooled,
-            hidden_states=tuple(states) if self.wants(output_hidden_states, "output_hidden_states") else None,
-            attentions=tuple(attentions) if self.wants(output_attentions, "output_attentions") else None,
-        )
+        return DeepLenseModelOutput(last_hidden_state=tokens, pooler_output=pooled)
 
 
 class DeepLenseViTForImageClassification(ImageClassificationMixin, DeepLenseViTPreTrainedModel):
-    """DeepLense ViT with a linear classifier.
+    """DeepLense ViT with a linear classifier; see `ImageClassificationMixin`."""
 
-    Args:
-        config: The configuration; `num_labels`, `id2label` and `problem_type` describe the classes.
-    """
-
-    def __init__(self, config: DeepLenseViTConfig) -> None:
-        super().__init__(config)
-        self.backbone = DeepLenseViTModel(config)
-        self.classifier = self.build_classifier()
-        self.post_init()
+    backbone_class = DeepLenseViTModel
 
 
 __all__ = [

@@ -14,15 +14,16 @@ class DeepLenseModelOutput(ModelOutput):
         last_hidden_state: Normalised tokens, `(batch, tokens, width)`.
         pooler_output: One vector per image, `(batch, width)`.
         hidden_states: Tokens after the stem and after every stage (Swin) or block (ViT).
-        attentions: Attention weights of every stage's last block (Swin) or of every block (ViT).
-        feature_maps: `hidden_states` as maps `(batch, width, rows, columns)` (Swin).
+        attentions: Attention weights of every block, `(batch, heads, tokens, tokens)`; for Swin
+            `(batch * windows, heads, tokens, tokens)`.
+        feature_maps: `hidden_states` as maps, `(batch, width, rows, columns)` (Swin).
     """
 
-    last_hidden_state: torch.FloatTensor | None = None
-    pooler_output: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    feature_maps: tuple[torch.FloatTensor, ...] | None = None
+    last_hidden_state: torch.Tensor | None = None
+    pooler_output: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    feature_maps: tuple[torch.Tensor, ...] | None = None
 
 
 @dataclass
@@ -37,8 +38,8 @@ class DeepLenseClassifierOutput(ModelOutput):
         feature_maps: As in `DeepLenseModelOutput`.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
-    feature_maps: tuple[torch.FloatTensor, ...] | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    feature_maps: tuple[torch.Tensor, ...] | None = None

@@ -39,9 +39,7 @@ class FlatCosmology:
                 f"hubble_constant={self.hubble_constant} is not positive. Give it in km/s/Mpc, such as 70."
             )
         if not 0 < self.matter_density <= 1:
-            raise ValueError(
-                f"matter_density={self.matter_density} is not in (0, 1]. Use a fraction such as 0.3."
-            )
+            raise ValueError(f"matter_density={self.matter_density} is not in (0, 1]. Use a fraction such as 0.3.")
 
     def comoving_distance(self, redshift: float) -> float:
         """Distance in today's units along the line of sight.
@@ -62,9 +60,7 @@ class FlatCosmology:
             raise ValueError(f"redshift={redshift} is negative. Use a redshift of 0 or more.")
         nodes, weights = _quadrature(64)
         growth = self.matter_density * (1 + redshift * nodes) ** 3 + 1 - self.matter_density
-        return float(
-            SPEED_OF_LIGHT_KM_S / self.hubble_constant * redshift * np.sum(weights / np.sqrt(growth))
-        )
+        return float(SPEED_OF_LIGHT_KM_S / self.hubble_constant * redshift * np.sum(weights / np.sqrt(growth)))
 
     def angular_diameter_distance(self, redshift_from: float, redshift_to: float) -> float:
         """Ratio of an object's transverse size to the angle it is seen under.
@@ -96,9 +92,7 @@ class FlatCosmology:
         """
         return self.comoving_distance(redshift) * (1 + redshift)
 
-    def deflection_ratio(
-        self, redshift_lens: float, redshift_source: float, redshift_reference: float
-    ) -> float:
+    def deflection_ratio(self, redshift_lens: float, redshift_source: float, redshift_reference: float) -> float:
         """Factor that turns deflections reduced for a reference source into those of another source.
 
         Args:
@@ -115,9 +109,7 @@ class FlatCosmology:
         """
 
         def efficiency(redshift: float) -> float:
-            return self.angular_diameter_distance(redshift_lens, redshift) / self.angular_diameter_distance(
-                0, redshift
-            )
+            return self.angular_diameter_distance(redshift_lens, redshift) / self.angular_diameter_distance(0, redshift)
 
         return efficiency(redshift_source) / efficiency(redshift_reference)
 
@@ -149,9 +141,7 @@ def point_mass_einstein_radius(
     """
     masses = np.asarray(mass, dtype=np.float64)
     if np.any(masses < 0):
-        raise ValueError(
-            f"mass={masses.min()} is negative. Masses are in units of the Sun's and zero or more."
-        )
+        raise ValueError(f"mass={masses.min()} is negative. Masses are in units of the Sun's and zero or more.")
     for name, distance in (
         ("distance_lens", distance_lens),
         ("distance_source", distance_source),

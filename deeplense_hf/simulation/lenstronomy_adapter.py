@@ -136,9 +136,7 @@ def simulation_api(systems: Systems, row: int, recipe: Recipe) -> Any:
 
     instrument = recipe.instrument
     if not isinstance(instrument, Telescope):
-        raise ValueError(
-            f"recipe {recipe.name}: instrument {instrument.name} is not a Telescope, as SimAPI needs."
-        )
+        raise ValueError(f"recipe {recipe.name}: instrument {instrument.name} is not a Telescope, as SimAPI needs.")
     names, _ = lens_models(systems, row)
     band = {
         "pixel_scale": instrument.pixel_scale,

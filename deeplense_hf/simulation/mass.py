@@ -54,9 +54,7 @@ def isothermal_deflection(
     along, across = cosine * x + sine * y, cosine * y - sine * x
     elliptical_radius = np.sqrt(axis_ratio**2 * (core**2 + along**2) + across**2)
     along_deflection = strength * np.arctan(eccentricity * along / (elliptical_radius + core))
-    across_deflection = strength * np.arctanh(
-        eccentricity * across / (elliptical_radius + axis_ratio**2 * core)
-    )
+    across_deflection = strength * np.arctanh(eccentricity * across / (elliptical_radius + axis_ratio**2 * core))
     return (
         cosine * along_deflection - sine * across_deflection,
         sine * along_deflection + cosine * across_deflection,

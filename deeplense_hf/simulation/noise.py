@@ -77,11 +77,11 @@ def add_gaussian_noise(
     """
     observed = np.empty(images.shape, dtype=np.float32)
     exposures = zip(exposure_time.tolist(), background_rms.tolist(), strict=True)
-    for image, (time, rms), generator, result in zip(images, exposures, generators, observed, strict=True):
+    for row, (image, (time, rms), generator) in enumerate(zip(images, exposures, generators, strict=True)):
         variance = np.maximum(image, 0)
         variance *= 1 / time
         variance += rms**2
-        generator.standard_normal(dtype=np.float32, out=result)
-        result *= np.sqrt(variance, out=variance)
-        result += image
+        generator.standard_normal(dtype=np.float32, out=observed[row])
+        observed[row] *= np.sqrt(variance, out=variance)
+        observed[row] += image
     return observed

@@ -31,9 +31,7 @@ class PointMasses:
 
     def __post_init__(self) -> None:
         if (self.einstein_radius < 0).any():
-            raise ValueError(
-                f"einstein_radius={self.einstein_radius.min()} arcsec is negative. Use zero for no mass."
-            )
+            raise ValueError(f"einstein_radius={self.einstein_radius.min()} arcsec is negative. Use zero for no mass.")
 
     def subtract_deflections_(self, p: Tensor, q: Tensor, scale: tuple[float, float], chunk: slice) -> None:
         """Subtract the summed deflections from positions on the grid, in place.

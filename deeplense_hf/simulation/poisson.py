@@ -38,9 +38,7 @@ def draw_poisson(mean: NDArray[np.floating], generator: np.random.Generator) -> 
     """
     lowest, highest = mean.min(initial=0), mean.max(initial=0)
     if not (lowest >= 0 and math.isfinite(highest)):
-        raise ValueError(
-            f"mean={lowest if lowest < 0 else highest}: Poisson means are finite and zero or more."
-        )
+        raise ValueError(f"mean={lowest if lowest < 0 else highest}: Poisson means are finite and zero or more.")
     counts = np.zeros(mean.size, dtype=np.int32)
     flat = mean.reshape(-1)
     above_zero = np.flatnonzero(flat > 0)
@@ -55,7 +53,7 @@ def draw_poisson(mean: NDArray[np.floating], generator: np.random.Generator) -> 
 
 def _draw_below_limit(mean: FloatArray, generator: np.random.Generator) -> NDArray[np.int32]:
     cumulative, settled = _tables()
-    scaled = mean * LEVELS
+    scaled: FloatArray = mean * LEVELS
     level = scaled.astype(np.int32)
     bits = generator.integers(0, 2**64, size=mean.size, dtype=np.uint64)
     place = (bits & np.uint64(BINS - 1)).astype(np.int32)
@@ -66,10 +64,10 @@ def _draw_below_limit(mean: FloatArray, generator: np.random.Generator) -> NDArr
     found = np.searchsorted(cumulative, row + uniform, side="right") - row * (LARGEST_COUNT + 1)
     counts[unsettled] = np.minimum(found, LARGEST_COUNT)
     # The bits that did not choose the bin decide about the remainder; exp(-r) >= 1 - r settles most at once.
-    remainder = (scaled - level) / LEVELS
-    uniform = (bits >> np.uint64(11)) * 2.0**-53
-    adding = np.flatnonzero(uniform > 1 - remainder)
-    counts[adding] += _invert_small(remainder[adding], uniform[adding])
+    remainder = np.subtract(scaled, level, dtype=np.float64) / LEVELS
+    spare_uniform = np.multiply(bits >> np.uint64(11), 2.0**-53, dtype=np.float64)
+    adding = np.flatnonzero(spare_uniform > 1 - remainder)
+    counts[adding] += _invert_small(remainder[adding], spare_uniform[adding])
     return counts
 
 
@@ -90,13 +88,13 @@ def _invert_small(mean: FloatArray, uniform: FloatArray) -> NDArray[np.int32]:
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[FloatArray, NDArray[np.int16]]:
-    """Cumulative distributions of all levels, the level's number added, and the count of each bin, -1 if several."""
+    """Cumulative distributions plus their level's number, and each bin's count, -1 if it has several."""
     level = np.arange(LIMIT * LEVELS)[:, None]
     count = np.arange(LARGEST_COUNT + 1)
     log_factorial = np.array([math.lgamma(k + 1) for k in count.tolist()])
     log_mean = np.log(np.maximum(level, 1e-300) / LEVELS)
     log_probability = np.where(count > 0, count * log_mean, 0) - level / LEVELS - log_factorial
-    cumulative = np.minimum(np.cumsum(np.exp(log_probability), axis=1), 1.0)
+    cumulative: FloatArray = np.minimum(np.cumsum(np.exp(log_probability), axis=1), 1.0)
 
     def counts_below(edges: FloatArray) -> NDArray[np.int64]:
         """Number of cumulative probabilities up to each edge, in units of bins."""

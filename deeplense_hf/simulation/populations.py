@@ -61,9 +61,7 @@ def population_generator(recipe: Recipe, class_name: str, seed: int, index: int)
         Salmon et al. (2011), Philox: the key names the data set, the counter's highest word the system. The
         quickest to set up.
     """
-    return np.random.Generator(
-        np.random.Philox(key=_key(recipe.name, class_name, seed), counter=[0, 0, 0, index])
-    )
+    return np.random.Generator(np.random.Philox(key=_key(recipe.name, class_name, seed), counter=[0, 0, 0, index]))
 
 
 def noise_generator(recipe: Recipe, class_name: str, seed: int, index: int) -> np.random.Generator:
@@ -101,7 +99,8 @@ def draw_systems(recipe: Recipe, class_name: str, indices: Sequence[int], seed: 
     """
     if class_name not in recipe.class_names:
         raise ValueError(
-            f"class_name={class_name!r} is not a class of recipe {recipe.name}. Use one of {', '.join(recipe.class_names)}."
+            f"class_name={class_name!r} is not a class of recipe {recipe.name}. "
+            f"Use one of {', '.join(recipe.class_names)}."
         )
     numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
     if seed < 0 or (numbers < 0).any():
@@ -121,18 +120,18 @@ def draw_systems(recipe: Recipe, class_name: str, indices: Sequence[int], seed: 
 
 
 def einstein_radius(recipe: Recipe, mass: FloatArray | float) -> FloatArray:
-    """Einstein radius that a mass has in a recipe, all its conventions applied.
+    """Einstein radius that a recipe ascribes to a mass, before `deflection_factor` is applied.
 
     Args:
         recipe: Gives redshifts, cosmologies and conventions.
         mass: Mass [Msun], any shape.
 
     Returns:
-        Einstein radius of a point mass for the recipe's source [arcsec], in the shape of the masses.
+        Einstein radius [arcsec], in the shape of the masses.
 
     Source:
-        DeepLenseSim, `mass_to_radius`; a deflection factor f changes a point mass's Einstein radius by
-        sqrt(f).
+        DeepLenseSim, `mass_to_radius`. A factor f on its deflections multiplies an isothermal lens's Einstein radius
+        by f and a point mass's by sqrt(f).
     """
     cosmology, z_lens, z_source = recipe.mass_cosmology, recipe.redshift_lens, recipe.redshift_source
     if recipe.distance_convention == "luminosity":
@@ -194,10 +193,7 @@ def _macro_parameters(recipe: Recipe, uniform: FloatArray) -> dict[str, NDArray[
     }
     parameters |= {"source_x": source_x, "source_y": source_y, "exposure_time": exposure_time}
     parameters["subhalo_count"] = np.zeros(batch, dtype=np.int32)
-    macro = (
-        same_for_all[name]
-        for name in ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
-    )
+    macro = (same_for_all[name] for name in ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2"))
     parameters["number_of_images"] = count_images(source_x, source_y, *macro)
     return parameters
 
@@ -207,9 +203,7 @@ def _draw_subhaloes(
 ) -> tuple[dict[str, NDArray[np.generic]], FloatArray]:
     batch = len(uniform)
     if recipe.subhalo_count_distribution == "poisson":
-        count = np.searchsorted(
-            _poisson_cumulative(recipe.subhalo_count, capacity), uniform[:, 0], side="right"
-        )
+        count = np.searchsorted(_poisson_cumulative(recipe.subhalo_count, capacity), uniform[:, 0], side="right")
     else:
         count = np.full(batch, recipe.subhalo_count)
     present = np.arange(capacity) < count[:, None]
@@ -218,9 +212,7 @@ def _draw_subhaloes(
     distance_slope = 0.0 if recipe.subhalo_distance_distribution == "uniform_in_radius" else 1.0
     distance = _power_law(for_distance, recipe.subhalo_distance_range, distance_slope)
     radius = math.sqrt(deflection_factor(recipe)) * einstein_radius(recipe, mass)
-    points = np.stack(
-        [distance * np.sin(2 * np.pi * for_angle), distance * np.cos(2 * np.pi * for_angle), radius]
-    )
+    points = np.stack([distance * np.sin(2 * np.pi * for_angle), distance * np.cos(2 * np.pi * for_angle), radius])
     return {"subhalo_count": count.astype(np.int32), "subhalo_total_mass": mass.sum(axis=1)}, points
 
 
@@ -263,14 +255,11 @@ def _subhalo_capacity(recipe: Recipe) -> int:
 @lru_cache(maxsize=8)
 def _poisson_cumulative(mean: int, capacity: int) -> FloatArray:
     terms = [
-        math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) if mean else float(k == 0)
-        for k in range(capacity)
+        math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) if mean else float(k == 0) for k in range(capacity)
     ]
     return np.cumsum(terms)
 
 
 @lru_cache(maxsize=64)
 def _key(recipe_name: str, class_name: str, seed: int) -> int:
-    return int.from_bytes(
-        hashlib.sha256(f"{recipe_name}/{class_name}/{seed}".encode()).digest()[:16], "little"
-    )
+    return int.from_bytes(hashlib.sha256(f"{recipe_name}/{class_name}/{seed}".encode()).digest()[:16], "little")

@@ -127,7 +127,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        _check_physics(self)
+        _check_lens(self)
+        _check_source(self)
+        _check_substructure(self)
 
 
 def _check_choices(recipe: Recipe) -> None:
@@ -139,56 +141,60 @@ def _check_choices(recipe: Recipe) -> None:
     }
     for field, literal in choices.items():
         if getattr(recipe, field) not in get_args(literal):
-            raise ValueError(
-                f"{field}={getattr(recipe, field)!r} is not one of {', '.join(get_args(literal))}."
-            )
+            raise ValueError(f"{field}={getattr(recipe, field)!r} is not one of {', '.join(get_args(literal))}.")
     unknown = set(recipe.class_names) - set(get_args(ClassName))
     if unknown or not recipe.class_names:
-        raise ValueError(
-            f"class_names={recipe.class_names} must be chosen from {', '.join(get_args(ClassName))}."
-        )
+        raise ValueError(f"class_names={recipe.class_names} must be chosen from {', '.join(get_args(ClassName))}.")
 
 
-def _check_physics(recipe: Recipe) -> None:
-    positive = (
-        "lens_mass", "source_radius", "sersic_index", "vortex_mass", "vortex_length_constant", "image_multiplier",
-        "arcsec_per_radian",
-    )  # fmt: skip
-    for field in positive:
+def _check_positive(recipe: Recipe, *fields: str) -> None:
+    for field in fields:
         value = getattr(recipe, field)
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"{field}={value} is not a positive number.")
-    if not 0 < recipe.redshift_lens < min(recipe.redshift_source, recipe.deflection_reference_redshift):
+
+
+def _check_modulus(name: str, first: float, second: float) -> None:
+    if not math.hypot(first, second) < 1:
+        raise ValueError(f"{name}=({first}, {second}) has a modulus of 1 or more; it must be below 1.")
+
+
+def _check_lens(recipe: Recipe) -> None:
+    _check_positive(recipe, "lens_mass", "arcsec_per_radian")
+    farthest = min(recipe.redshift_source, recipe.deflection_reference_redshift)
+    if not 0 < recipe.redshift_lens < farthest:
         raise ValueError(
-            f"redshift_lens={recipe.redshift_lens} must be above 0 and below redshift_source={recipe.redshift_source} "
-            f"and deflection_reference_redshift={recipe.deflection_reference_redshift}."
+            f"redshift_lens={recipe.redshift_lens} must be above 0 and below both redshift_source="
+            f"{recipe.redshift_source} and "
+            f"deflection_reference_redshift={recipe.deflection_reference_redshift}."
         )
-    for prefix in ("lens", "source"):
-        components = [getattr(recipe, f"{prefix}_ellipticity_{i}") for i in (1, 2)]
-        if not math.hypot(*components) < 1:
-            raise ValueError(
-                f"{prefix}_ellipticity={components} has a modulus of 1 or more; it must be below 1."
-            )
-    if not math.hypot(recipe.shear_1, recipe.shear_2) < 1:
+    _check_modulus("lens_ellipticity", recipe.lens_ellipticity_1, recipe.lens_ellipticity_2)
+    _check_modulus("shear", recipe.shear_1, recipe.shear_2)
+
+
+def _check_source(recipe: Recipe) -> None:
+    _check_positive(recipe, "source_radius", "sersic_index", "image_multiplier")
+    _check_modulus("source_ellipticity", recipe.source_ellipticity_1, recipe.source_ellipticity_2)
+    amplitude, magnitude = recipe.source_amplitude, recipe.source_magnitude
+    if (amplitude is None) == (magnitude is None):
+        raise ValueError(f"source_amplitude={amplitude} and source_magnitude={magnitude}: give exactly one.")
+    if amplitude is not None:
+        _check_positive(recipe, "source_amplitude")
+    elif not isinstance(recipe.instrument, Telescope):
         raise ValueError(
-            f"shear=[{recipe.shear_1}, {recipe.shear_2}] has a modulus of 1 or more; it must be below 1."
-        )
-    if (recipe.source_amplitude is None) == (recipe.source_magnitude is None):
-        raise ValueError(
-            f"source_amplitude={recipe.source_amplitude} and source_magnitude={recipe.source_magnitude}: give exactly one."
-        )
-    if recipe.source_amplitude is not None and not recipe.source_amplitude > 0:
-        raise ValueError(f"source_amplitude={recipe.source_amplitude} counts/s/arcsec^2 is not positive.")
-    if recipe.source_magnitude is not None and not isinstance(recipe.instrument, Telescope):
-        raise ValueError(
-            f"source_magnitude={recipe.source_magnitude} needs an instrument with a zero point; "
+            f"source_magnitude={magnitude} needs an instrument with a zero point; "
             f"{recipe.instrument.name} has none. Give source_amplitude instead."
         )
-    if recipe.source_position_limit < 0:
-        raise ValueError(f"source_position_limit={recipe.source_position_limit} arcsec is negative.")
+    if not recipe.source_position_limit >= 0:
+        raise ValueError(f"source_position_limit={recipe.source_position_limit} arcsec must be zero or more.")
+
+
+def _check_substructure(recipe: Recipe) -> None:
+    _check_positive(recipe, "vortex_mass", "vortex_length_constant")
     if recipe.subhalo_count < 0 or recipe.vortex_points < 2:
         raise ValueError(
-            f"subhalo_count={recipe.subhalo_count} must be 0 or more and vortex_points={recipe.vortex_points} 2 or more."
+            f"subhalo_count={recipe.subhalo_count} must be 0 or more and "
+            f"vortex_points={recipe.vortex_points} 2 or more."
         )
     for field in ("subhalo_mass_range", "subhalo_distance_range"):
         lowest, highest = getattr(recipe, field)

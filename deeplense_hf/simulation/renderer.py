@@ -90,7 +90,7 @@ def pixel_positions(instrument: Instrument) -> NDArray[np.float64]:
         is lenstronomy's, so that a point mass lies on a pixel's centre here exactly if it does there.
     """
     first = -(instrument.image_size - 1) / 2 * instrument.pixel_scale
-    return np.arange(instrument.image_size) * instrument.pixel_scale + first
+    return np.arange(instrument.image_size, dtype=np.float64) * instrument.pixel_scale + first
 
 
 @lru_cache(maxsize=16)
@@ -121,13 +121,14 @@ def source_amplitude(recipe: Recipe) -> float:
 
     Returns:
         Surface brightness [counts/s/arcsec^2].
+
+    Raises:
+        ValueError: If the recipe gives neither.
     """
     if recipe.source_amplitude is not None:
         return recipe.source_amplitude
     if recipe.source_magnitude is None or not isinstance(recipe.instrument, Telescope):
-        raise ValueError(
-            f"recipe {recipe.name} gives neither a source amplitude nor a magnitude with a zero point."
-        )
+        raise ValueError(f"recipe {recipe.name} gives neither a source amplitude nor a magnitude with a zero point.")
     flux = recipe.instrument.electrons_per_second(recipe.source_magnitude)
     return sersic_amplitude(flux, recipe.source_radius, recipe.sersic_index)
 
@@ -177,7 +178,7 @@ class _Rays:
         )
 
     def trace_(self, chunk: slice, p: Tensor, q: Tensor) -> None:
-        """Fill p, shape `(chunk, size, size)`, with each ray's flux in units of the source's centre; q is spare."""
+        """Fill p, shape `(chunk, size, size)`, with each ray's flux in units of the centre's; q is spare."""
         smooth_p, smooth_q = (grid if len(grid) == 1 else grid[chunk] for grid in self.smooth)
         torch.sub(smooth_p, self.source[0][chunk], out=p)
         torch.sub(smooth_q, self.source[1][chunk], out=q)

@@ -69,9 +69,7 @@ def simulate_batch(
     return SimulatedBatch(observed[:, None], systems.parameters, class_name)
 
 
-def observe(
-    images: NDArray[np.float32] | NDArray[np.float64], systems: Systems, recipe: Recipe
-) -> NDArray[np.float32]:
+def observe(images: NDArray[np.float32] | NDArray[np.float64], systems: Systems, recipe: Recipe) -> NDArray[np.float32]:
     """Take noise-free images with the recipe's instrument.
 
     Args:
@@ -86,8 +84,7 @@ def observe(
         observed = images.astype(np.float32)
     else:
         generators = [
-            noise_generator(recipe, systems.class_name, systems.seed, index)
-            for index in systems.indices.tolist()
+            noise_generator(recipe, systems.class_name, systems.seed, index) for index in systems.indices.tolist()
         ]
         exposure_time = systems.parameters["exposure_time"].astype(np.float64)
         background_rms = systems.parameters["background_rms"].astype(np.float64)

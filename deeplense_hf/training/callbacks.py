@@ -52,5 +52,7 @@ class EpochLogCallback(ProgressCallback):
         line += f"  validation loss {logs['eval_loss']:.3f}"
         if "eval_roc_auc" in logs:
             line += f"  macro ROC AUC {logs['eval_roc_auc']:.4f}"
-        if self.training_bar is not None:
-            self.training_bar.write(line)
+        # the bar of the parent class, which it annotates as None
+        bar: Any = self.training_bar
+        if bar is not None:
+            bar.write(line)

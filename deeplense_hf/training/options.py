@@ -54,3 +54,12 @@ class TrainOptions:
             "(accelerate launch alone would leave one)"
         },
     )
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name in ("images_per_class", "crop_arcsec", "image_size", "early_stopping_patience", "cpu_threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}={value} must be positive.")
+        if self.simulation_seed < 0:
+            raise ValueError(f"simulation_seed={self.simulation_seed} must not be negative.")

@@ -117,7 +117,7 @@ def _build_trainer(
 def _announce(options: TrainOptions, trainer: "LensTrainer", splits: "DatasetDict") -> None:
     """Say in three lines what is about to happen."""
     sizes = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
-    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    parameters = trainer.accelerator.unwrap_model(trainer.model).num_parameters()
     processes = trainer.args.world_size
     print(f"data      {options.dataset}: {sizes} images")
     print(f"model     {options.model}: {parameters:,} parameters")

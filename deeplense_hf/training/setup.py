@@ -26,12 +26,7 @@ def use_cpu_threads(threads: int | None) -> None:
 
     Args:
         threads: Threads of this process; the cores divided by the processes of this machine when absent.
-
-    Raises:
-        ValueError: If `threads` is not positive.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"cpu_threads={threads} must be at least 1.")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     torch.set_num_threads(threads or max(1, cores // processes))
@@ -90,7 +85,7 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
     Raises:
         ValueError: If a crop in arcsec is asked for and the images have no pixel scale.
     """
-    _, height, width = splits["train"].features[IMAGE].shape
+    bands, height, width = splits["train"].features[IMAGE].shape
     crop = None
     if options.crop_arcsec is not None:
         scale = splits["train"][0][PIXEL_SCALE]
@@ -103,6 +98,7 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
         crop = {"height": side, "width": side}
     size = None if options.image_size is None else {"height": options.image_size, "width": options.image_size}
     return DeepLenseImageProcessor(
+        num_channels=bands,
         do_center_crop=crop is not None,
         crop_size=crop,
         do_resize=size is not None,

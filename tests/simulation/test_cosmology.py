@@ -13,12 +13,8 @@ def test_distances_equal_astropy(hubble_constant: float, matter_density: float, 
 
     reference = FlatLambdaCDM(H0=hubble_constant, Om0=matter_density)
     ours = FlatCosmology("test", hubble_constant, matter_density)
-    assert ours.comoving_distance(redshift) == pytest.approx(
-        reference.comoving_distance(redshift).value, rel=1e-9
-    )
-    assert ours.luminosity_distance(redshift) == pytest.approx(
-        reference.luminosity_distance(redshift).value, rel=1e-9
-    )
+    assert ours.comoving_distance(redshift) == pytest.approx(reference.comoving_distance(redshift).value, rel=1e-9)
+    assert ours.luminosity_distance(redshift) == pytest.approx(reference.luminosity_distance(redshift).value, rel=1e-9)
     between = reference.angular_diameter_distance(redshift, redshift + 0.7).value
     assert ours.angular_diameter_distance(redshift, redshift + 0.7) == pytest.approx(between, rel=1e-9)
 

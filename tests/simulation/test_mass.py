@@ -27,9 +27,7 @@ def test_isothermal_is_finite_at_the_centre() -> None:
 
 def test_shear_equals_lenstronomy() -> None:
     profiles = pytest.importorskip("lenstronomy.LensModel.Profiles.shear")
-    np.testing.assert_allclose(
-        shear_deflection(X, Y, 0.05, -0.02), profiles.Shear().derivatives(X, Y, 0.05, -0.02)
-    )
+    np.testing.assert_allclose(shear_deflection(X, Y, 0.05, -0.02), profiles.Shear().derivatives(X, Y, 0.05, -0.02))
 
 
 def test_elliptical_radius_equals_lenstronomy() -> None:

@@ -37,9 +37,7 @@ def test_impossible_means_are_named(bad: float) -> None:
 
 
 @pytest.mark.parametrize(("twice", "variance_of_rate"), [(True, 2.0), (False, 1.0)])
-def test_photon_counts_have_the_moments_of_the_published_generator(
-    twice: bool, variance_of_rate: float
-) -> None:
+def test_photon_counts_have_the_moments_of_the_published_generator(twice: bool, variance_of_rate: float) -> None:
     rate, time, rms = np.full((2, 300, 300), 0.5), np.array([1000.0, 2000.0]), np.array([1e-2, 1e-2])
     counts = add_photon_counts(rate, time, rms, generators(2), poisson_applied_twice=twice)
     assert counts.dtype == np.float32
@@ -53,9 +51,7 @@ def test_photon_counts_equal_those_of_lenstronomy_in_distribution() -> None:
     image_util = pytest.importorskip("lenstronomy.Util.image_util")
     rate = np.full((400, 400), 3e-3)
     np.random.seed(3)  # noqa: NPY002 - lenstronomy draws from the global state
-    model = (
-        rate + image_util.add_poisson(rate, exp_time=1500.0) + image_util.add_background(rate, sigma_bkd=1e-2)
-    )
+    model = rate + image_util.add_poisson(rate, exp_time=1500.0) + image_util.add_background(rate, sigma_bkd=1e-2)
     theirs = np.random.default_rng(4).poisson((1500 * model).clip(min=0))
     ours = add_photon_counts(
         rate[None], np.array([1500.0]), np.array([1e-2]), generators(1), poisson_applied_twice=True

@@ -72,9 +72,7 @@ def test_an_image_does_not_depend_on_the_batch(recipe: Recipe, class_name: str, 
     together = render(systems, recipe, dtype=dtype)
     for batch in (1, 2, 5):
         parts = [range(start, min(start + batch, 9)) for start in range(0, 9, batch)]
-        apart = torch.cat(
-            [render(draw_systems(recipe, class_name, p, 1), recipe, dtype=dtype) for p in parts]
-        )
+        apart = torch.cat([render(draw_systems(recipe, class_name, p, 1), recipe, dtype=dtype) for p in parts])
         assert torch.equal(apart, together)
 
 
@@ -94,9 +92,7 @@ def test_an_image_does_not_depend_on_the_number_of_threads() -> None:
 def test_systems_with_different_lenses_are_rendered_each_with_its_own() -> None:
     recipe = get_recipe("test")
     systems = draw_systems(recipe, "cdm", range(3), seed=1)
-    varied = replace(
-        systems, parameters=systems.parameters | {"einstein_radius": np.array([0.9, 1.2815, 1.5])}
-    )
+    varied = replace(systems, parameters=systems.parameters | {"einstein_radius": np.array([0.9, 1.2815, 1.5])})
     reference = reference_images(varied, recipe)
     assert largest_difference(render(varied, recipe, dtype=torch.float64), reference) < 1e-6
 
@@ -112,9 +108,14 @@ def test_flux_of_an_unlensed_source_is_that_of_its_magnitude() -> None:
 
 def test_ring_of_a_centred_source_has_the_einstein_radius() -> None:
     recipe = replace(
-        get_recipe("model_1"), lens_ellipticity_1=0.0, shear_1=0.0, source_position_limit=0.0, source_radius=0.05,
-        source_ellipticity_1=0.0, source_ellipticity_2=0.0,
-    )  # fmt: skip
+        get_recipe("model_1"),
+        lens_ellipticity_1=0.0,
+        shear_1=0.0,
+        source_position_limit=0.0,
+        source_radius=0.05,
+        source_ellipticity_1=0.0,
+        source_ellipticity_2=0.0,
+    )
     image = render(draw_systems(recipe, "no_sub", [0], 0), recipe)[0, 0].double().numpy()
     axis = pixel_positions(MODEL_1_CAMERA)
     radius = np.hypot(axis[:, None], axis)

@@ -8,10 +8,11 @@ from deeplense_hf.simulation.simulator import simulate_batch
 
 ALL = [(recipe, name) for recipe in RECIPES.values() for name in recipe.class_names]
 COLUMNS = {
-    "log10_axion_mass_ev", "vortex_mass", "vortex_half_length", "vortex_angle", "subhalo_count", "subhalo_total_mass",
-    "einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2", "redshift_lens", "redshift_source",
-    "source_x", "source_y", "source_radius", "sersic_index", "source_ellipticity_1", "source_ellipticity_2",
-    "source_magnitude", "exposure_time", "background_rms", "number_of_images",
+    "log10_axion_mass_ev", "vortex_mass", "vortex_half_length", "vortex_angle", "subhalo_count",
+    "subhalo_total_mass", "einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2",
+    "redshift_lens", "redshift_source", "source_x", "source_y", "source_radius", "sersic_index",
+    "source_ellipticity_1", "source_ellipticity_2", "source_magnitude", "exposure_time", "background_rms",
+    "number_of_images",
 }  # fmt: skip
 
 
@@ -36,9 +37,7 @@ def test_model_1_gives_counts() -> None:
     batch = simulate_batch(get_recipe("model_1"), "cdm", range(3), seed=0)
     np.testing.assert_array_equal(batch.images, np.round(batch.images))
     assert batch.images.min() == 0
-    assert not np.array_equal(
-        batch.images[0], simulate_batch(get_recipe("model_1"), "cdm", [0], seed=1).images[0]
-    )
+    assert not np.array_equal(batch.images[0], simulate_batch(get_recipe("model_1"), "cdm", [0], seed=1).images[0])
 
 
 @pytest.mark.parametrize("name", ["model_2", "model_3"])
@@ -62,5 +61,5 @@ def test_precision_hardly_changes_an_image() -> None:
 
 
 def test_unknown_precisions_are_refused() -> None:
-    with pytest.raises(ValueError, match="dtype='float16' is not supported. Use one of float32, float64"):
+    with pytest.raises(ValueError, match=r"dtype='float16' is not supported. Use one of float32, float64"):
         simulate_batch(get_recipe("test"), "cdm", [0], 0, dtype="float16")

@@ -1,0 +1,75 @@
+"""Augmentation keeps the physics: range, noise, symmetry, and reproducibility."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import fourier_shift
+
+from deeplense_hf.augmentation.policies import POLICIES, Augmentation
+from deeplense_hf.augmentation.transforms import BackgroundNoise, SubPixelShift
+
+
+@pytest.fixture
+def counts() -> np.ndarray:
+    return np.random.default_rng(1).poisson(300, size=(2, 32, 32)).astype(np.float32)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_policy_is_reproducible_and_keeps_the_range(policy: str, counts: np.ndarray) -> None:
+    first = Augmentation(policy, seed=0)(counts, epoch=1, index=5)
+    second = Augmentation(policy, seed=0)(counts, epoch=1, index=5)
+    assert first.shape == counts.shape
+    assert first.dtype == np.float32
+    assert np.array_equal(first, second)
+    assert 200 < first.mean() < 400
+    assert first.max() > 300
+
+
+def test_dihedral_gives_exactly_the_eight_symmetries(counts: np.ndarray) -> None:
+    expected = {
+        np.rot90(image, turns, axes=(1, 2)).tobytes() for image in (counts, counts[:, ::-1]) for turns in range(4)
+    }
+    augmentation = Augmentation("dihedral", seed=0)
+    assert {augmentation(counts, epoch=0, index=index).tobytes() for index in range(100)} == expected
+
+
+@pytest.mark.parametrize("size", [31, 32])
+def test_shift_is_that_of_fourier(size: int) -> None:
+    y, x = np.mgrid[:size, :size] - size / 2
+    image = np.exp(-(x**2 + y**2) / 18).astype(np.float32)
+    shift = np.array([0.4, -0.7])
+    expected = np.fft.ifft2(fourier_shift(np.fft.fft2(image), shift)).real
+    assert np.allclose(SubPixelShift(1.0).apply(image, shift=shift), expected, atol=1e-6)
+
+
+def test_shift_keeps_total_and_noise(counts: np.ndarray) -> None:
+    image = np.random.default_rng(0).normal(5, 2, size=(33, 33)).astype(np.float32)
+    moved = SubPixelShift(1.0).apply(image, shift=np.array([0.5, 0.5]))
+    assert moved.sum() == pytest.approx(image.sum(), rel=1e-5)
+    # an odd grid has no Nyquist frequency, so the power is kept exactly; interpolation would halve it
+    assert moved.std() == pytest.approx(image.std(), rel=1e-5)
+
+
+def test_noise_is_in_units_of_the_background() -> None:
+    generator = np.random.default_rng(0)
+    image = generator.normal(100, 5, size=(64, 64, 1)).astype(np.float32)
+    image[24:40, 24:40] += 1000
+    transform = BackgroundNoise(max_fraction=1.0, p=1.0)
+    transform.set_random_state(np.random.default_rng(2), __import__("random").Random(2))
+    noise = transform.get_params_dependent_on_data({}, {"image": image})["noise"]
+    assert 0 < noise.std() < 6
+    assert transform.apply(image, noise=noise).max() > 1000
+
+
+def test_noise_free_images_stay_noise_free() -> None:
+    image = np.zeros((32, 32, 1), dtype=np.float32)
+    noise = BackgroundNoise(p=1.0).get_params_dependent_on_data({}, {"image": image})["noise"]
+    assert not noise.any()
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(ValueError, match="augmentation='zoom' is not one of none, dihedral, lens"):
+        Augmentation("zoom", seed=0)
+    with pytest.raises(ValueError, match="max_shift=0"):
+        SubPixelShift(0)
+    with pytest.raises(ValueError, match="max_fraction=-1"):
+        BackgroundNoise(-1)

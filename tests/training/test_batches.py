@@ -1,0 +1,58 @@
+"""What a model sees depends on seed, epoch and row only."""
+
+import numpy as np
+import pytest
+import torch
+
+from deeplense_hf.augmentation.policies import Augmentation
+from deeplense_hf.data.records import RecordBatch, as_table
+from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID, features
+from deeplense_hf.models import DeepLenseImageProcessor
+from deeplense_hf.training.batches import LensBatchDataset, LensCollator
+from deeplense_hf.training.tasks import ClassificationTask
+
+
+@pytest.fixture
+def dataset():
+    from datasets import Dataset, DatasetDict
+
+    generator = np.random.default_rng(0)
+    images = generator.poisson(50, size=(12, 1, 16, 16)).astype(np.float32)
+    labels = np.array([0, 1, 2, -1] * 3)
+    columns = {SYSTEM_ID: [str(row) for row in range(12)], PIXEL_SCALE: [0.05] * 12}
+    declared = features(("no_sub", "cdm", "axion"), 1, 16, 16)
+    split = Dataset(as_table(RecordBatch(images, labels, columns), declared))
+    return DatasetDict({"train": split})
+
+
+def test_batches_are_the_same_for_any_workers_and_batch_size(dataset) -> None:
+    split = dataset["train"]
+    data = LensBatchDataset(split, np.zeros(12, dtype=np.int64), Augmentation("lens", seed=3))
+    data.epoch = 2
+    collator = LensCollator(DeepLenseImageProcessor())
+    whole = collator(data.__getitems__(list(range(12))))["pixel_values"]
+    for workers, size in ((0, 5), (2, 4)):
+        loader = torch.utils.data.DataLoader(data, batch_size=size, collate_fn=collator, num_workers=workers)
+        torch.testing.assert_close(torch.cat([batch["pixel_values"] for batch in loader]), whole, rtol=0, atol=1e-5)
+    data.epoch = 3
+    assert not torch.equal(collator(data.__getitems__(list(range(12))))["pixel_values"], whole)
+
+
+def test_task_reads_classes_and_drops_unlabelled_rows(dataset) -> None:
+    task = ClassificationTask.from_dataset(dataset)
+    assert task.class_names == ("no_sub", "cdm", "axion")
+    labelled = task.select(dataset["train"])
+    assert len(labelled) == 9
+    assert task.targets(labelled, ("axion", "no_sub", "cdm")).tolist() == [1, 2, 0] * 3
+
+
+def test_one_class_is_refused(dataset) -> None:
+    only = dataset.filter(lambda row: row["label"] == 1)
+    with pytest.raises(ValueError, match="at least two classes, found \\['cdm'\\]"):
+        ClassificationTask.from_dataset(only)
+
+
+def test_model_of_other_classes_is_refused(dataset) -> None:
+    task = ClassificationTask.from_dataset(dataset)
+    with pytest.raises(ValueError, match="knows the classes lens, non_lens"):
+        task.check_model_classes(("lens", "non_lens"), "finder")
