@@ -26,6 +26,8 @@ from deeplense_hf.models.modeling_deeplense_swin import DeepLenseSwinForImageCla
 from deeplense_hf.models.modeling_deeplense_vit import DeepLenseViTForImageClassification
 from deeplense_hf.models.presets import build_config
 
+LABELS = {0: "no_sub", 1: "cdm", 2: "axion"}
+
 
 @dataclass
 class SpeedOptions:
@@ -41,7 +43,9 @@ class SpeedOptions:
 
 
 def swin_pair(options: SpeedOptions) -> tuple[PreTrainedModel, PreTrainedModel]:
-    config = build_config(f"deeplense-swin-{options.size}", image_size=options.image_size, stem="patch", num_labels=3)
+    config = build_config(
+        f"deeplense-swin-{options.size}", image_size=options.image_size, stem="patch", id2label=LABELS
+    )
     stock = SwinConfig(
         image_size=options.image_size,
         patch_size=config.patch_size,
@@ -52,13 +56,13 @@ def swin_pair(options: SpeedOptions) -> tuple[PreTrainedModel, PreTrainedModel]:
         window_size=config.window_size,
         mlp_ratio=config.mlp_ratio,
         drop_path_rate=config.drop_path_rate,
-        num_labels=3,
+        id2label=LABELS,
     )
     return DeepLenseSwinForImageClassification(config), SwinForImageClassification(stock)
 
 
 def vit_pair(options: SpeedOptions) -> tuple[PreTrainedModel, PreTrainedModel]:
-    config = build_config(f"deeplense-vit-{options.size}", image_size=options.image_size, stem="patch", num_labels=3)
+    config = build_config(f"deeplense-vit-{options.size}", image_size=options.image_size, stem="patch", id2label=LABELS)
     stock = ViTConfig(
         image_size=options.image_size,
         patch_size=config.patch_size,
@@ -67,13 +71,14 @@ def vit_pair(options: SpeedOptions) -> tuple[PreTrainedModel, PreTrainedModel]:
         num_hidden_layers=config.num_hidden_layers,
         num_attention_heads=config.num_attention_heads,
         intermediate_size=int(config.mlp_ratio * config.hidden_size),
-        num_labels=3,
+        id2label=LABELS,
     )
     return DeepLenseViTForImageClassification(config), ViTForImageClassification(stock)
 
 
 def training_step(model: PreTrainedModel, options: SpeedOptions) -> Callable[[], None]:
-    model.to(options.device).train()
+    torch.nn.Module.to(model, options.device)
+    model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     shape = (options.batch_size, 1, options.image_size, options.image_size)
     pixel_values = torch.randn(shape, device=options.device)
@@ -105,13 +110,13 @@ def images_per_second(models: dict[str, PreTrainedModel], options: SpeedOptions)
 
 
 def main() -> None:
-    (options,) = HfArgumentParser(SpeedOptions).parse_args_into_dataclasses()
+    (options,) = HfArgumentParser(SpeedOptions).parse_args_into_dataclasses()  # type: ignore[arg-type]
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     our_swin, stock_swin = swin_pair(options)
     our_vit, stock_vit = vit_pair(options)
-    default = build_config(f"deeplense-swin-{options.size}", image_size=options.image_size, num_labels=3)
+    default = build_config(f"deeplense-swin-{options.size}", image_size=options.image_size, id2label=LABELS)
     models: dict[str, PreTrainedModel] = {
         "DeepLense Swin": our_swin,
         "transformers Swin": stock_swin,

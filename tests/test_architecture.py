@@ -17,7 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": {"simulation"},
     "inference": {"data", "models"},
     "evaluation": {"data", "models", "lens_metrics", "inference"},
-    "training": {"data", "augmentation", "models", "lens_metrics", "evaluation", "option_parser"},
+    "training": {"simulation", "data", "augmentation", "models", "lens_metrics", "evaluation", "option_parser"},
 }
 FORBIDDEN_NAMES = ("utils", "helpers", "misc", "common", "manager")
 MAX_LINES = 420

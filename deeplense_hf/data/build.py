@@ -1,21 +1,26 @@
 """Write a data set folder: sharded parquet and a card, complete or not at all."""
 
+import hashlib
 import json
 import math
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .records import RecordBatch, as_table
+from .schema import IMAGE, SPLITS
+from .staging import move_into_place, temporary_sibling
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Features
 
+    from .card import DatasetCard
+
+CARD_FILE = "README.md"
 PROVENANCE_FILE = "provenance.json"
+DATA_FOLDER = "data"
 _SHARD_BYTES = 256 * 2**20
 _ROW_GROUP_BYTES = 16 * 2**20
 
@@ -30,7 +35,7 @@ class SplitPlan:
     """
 
     rows: int
-    batches: Iterator[RecordBatch]
+    batches: Iterable[RecordBatch]
 
 
 def is_dataset_folder(folder: Path) -> bool:
@@ -40,9 +45,10 @@ def is_dataset_folder(folder: Path) -> bool:
         folder: Any path.
 
     Returns:
-        True if it holds a card and parquet files.
+        True if it holds parquet files in `data/`, or such that are named after splits.
     """
-    return (folder / "README.md").is_file() and any(folder.glob("**/*.parquet"))
+    named = any(any(folder.glob(f"{split}*.parquet")) for split in SPLITS)
+    return named or any((folder / DATA_FOLDER).glob("*.parquet"))
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -72,7 +78,7 @@ def already_built(output_dir: Path, fingerprint: str) -> bool:
         True if nothing is to be done.
 
     Raises:
-        ValueError: If something else is in the way.
+        ValueError: If something else is in the way, or the data set is damaged.
     """
     if not output_dir.exists():
         return False
@@ -80,9 +86,14 @@ def already_built(output_dir: Path, fingerprint: str) -> bool:
         raise ValueError(f"{output_dir} is a file; give a folder as --output_dir.")
     if not any(output_dir.iterdir()):
         return False
-    if read_provenance(output_dir).get("fingerprint") == fingerprint:
-        return True
-    raise ValueError(f"{output_dir} is not empty and holds something else; give another --output_dir or remove it.")
+    provenance = read_provenance(output_dir)
+    if provenance.get("fingerprint") != fingerprint:
+        raise ValueError(f"{output_dir} is not empty and holds something else; give another --output_dir or remove it.")
+    for name, size in provenance.get("shards", {}).items():
+        shard = output_dir / DATA_FOLDER / name
+        if not shard.is_file() or shard.stat().st_size != size:
+            raise ValueError(f"{output_dir} is damaged: {shard.name} is missing or cut off; remove the folder.")
+    return True
 
 
 def write_dataset(
@@ -90,106 +101,91 @@ def write_dataset(
     declared: "Features",
     splits: Mapping[str, SplitPlan],
     provenance: Mapping[str, Any],
-    card: str,
+    card: "DatasetCard",
     extra_files: Mapping[str, str] | None = None,
 ) -> None:
     """Write a data set folder that `load_dataset(output_dir)` reads, also streaming.
 
     Everything is written into a hidden sibling that is renamed at the end, so a kill or a full disk leaves no half data
-    set. Memory is bounded by a row group of a shard.
+    set. Memory is bounded by a row group of a shard, and the files are the same for any size of batches.
 
     Args:
         output_dir: The folder; must not exist or be empty.
         declared: `schema.features` of the data set.
         splits: The splits in their order.
-        provenance: How it was made; needs a `fingerprint`.
-        card: Text of README.md.
+        provenance: How it was made; needs a `fingerprint`. Written to `provenance.json`, with the shards.
+        card: The card.
         extra_files: Further texts by file name.
 
     Raises:
         OSError: If the disk refuses.
         ValueError: If a split yields another number of records than announced.
     """
-    with _staging(output_dir) as folder:
+    with temporary_sibling(output_dir) as temporary:
+        folder = temporary / "dataset"
+        data = folder / DATA_FOLDER
+        data.mkdir(parents=True)
+        content = hashlib.blake2b(digest_size=16)
         for name, plan in splits.items():
-            _write_split(folder / "data", name, plan, declared)
+            _write_split(data, name, plan, declared)
+        shards = {}
+        for path in sorted(data.iterdir()):
+            shards[path.name] = path.stat().st_size
+            with path.open("rb") as file:
+                content.update(hashlib.file_digest(file, "blake2b").digest())
         texts = {
             **(extra_files or {}),
-            "README.md": card,
-            PROVENANCE_FILE: json.dumps(dict(provenance), indent=2, sort_keys=True) + "\n",
+            CARD_FILE: card.text(content.hexdigest()),
+            PROVENANCE_FILE: json.dumps({**provenance, "shards": shards}, indent=2, sort_keys=True) + "\n",
         }
-        for file, text in texts.items():
-            (folder / file).write_text(text, encoding="utf-8")
+        for file_name, text in texts.items():
+            (folder / file_name).write_text(text, encoding="utf-8")
+        fingerprint = provenance["fingerprint"]
+        move_into_place(
+            folder, output_dir.absolute(), lambda place: read_provenance(place).get("fingerprint") == fingerprint
+        )
 
 
 def _write_split(folder: Path, name: str, plan: SplitPlan, declared: "Features") -> None:
     """Write the shards of one split."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = declared["image"].shape
-    image_bytes = 4 * math.prod(shape)
-    group_rows = max(1, _ROW_GROUP_BYTES // image_bytes)
+    image_bytes = 4 * math.prod(declared[IMAGE].shape)
     shards = max(1, math.ceil(plan.rows * image_bytes / _SHARD_BYTES))
-    per_shard = math.ceil(plan.rows / shards) if plan.rows else 0
-    tables = (as_table(batch, declared) for batch in plan.batches)
-    pending: list[pa.Table] = []
+    per_shard = math.ceil(plan.rows / shards)
+    group_rows = min(per_shard, max(1, _ROW_GROUP_BYTES // image_bytes))
+    tables = _regroup(plan, declared, per_shard, group_rows)
     written = 0
     for shard in range(shards):
-        wanted = min(per_shard, plan.rows - shard * per_shard)
+        end = min(plan.rows, (shard + 1) * per_shard)
         path = folder / f"{name}-{shard:05d}-of-{shards:05d}.parquet"
         with pq.ParquetWriter(path, declared.arrow_schema, compression="zstd") as writer:
-            while wanted > 0:
-                table = pending.pop() if pending else next(tables, None)
+            while written < end:
+                table = next(tables, None)
                 if table is None:
                     raise ValueError(f"split '{name}' was announced with {plan.rows} records but has {written}.")
-                if len(table) > wanted:
-                    pending.append(table.slice(wanted))
-                    table = table.slice(0, wanted)
-                writer.write_table(table, row_group_size=group_rows)
-                wanted -= len(table)
+                writer.write_table(table)
                 written += len(table)
-    if pending or next(tables, None) is not None:
+    if next(tables, None) is not None:
         raise ValueError(f"split '{name}' has more records than the {plan.rows} announced.")
 
 
-@contextmanager
-def _staging(output_dir: Path) -> Iterator[Path]:
-    """Give a hidden sibling of a folder and, if all goes well, rename it to the folder."""
-    output_dir = output_dir.absolute()
-    output_dir.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(output_dir)
-    staging = _staging_path(output_dir, os.getpid())
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
-    try:
-        yield staging
-        if output_dir.is_dir() and not any(output_dir.iterdir()):
-            output_dir.rmdir()
-        staging.rename(output_dir)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+def _regroup(plan: SplitPlan, declared: "Features", per_shard: int, group_rows: int) -> Iterator["pa.Table"]:
+    """Cut and join batches to the row groups of shards."""
+    import pyarrow as pa
 
-
-def _staging_path(output_dir: Path, process: int) -> Path:
-    return output_dir.with_name(f".{output_dir.name}.partial-{process}")
-
-
-def _remove_abandoned(output_dir: Path) -> None:
-    """Remove what killed builds of the same folder left behind."""
-    for path in output_dir.parent.glob(f".{output_dir.name}.partial-*"):
-        process = path.name.rpartition("-")[2]
-        if process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    """Whether a process of this machine exists."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    pending: list[pa.Table] = []
+    in_shard = 0
+    for batch in plan.batches:
+        start = 0
+        while start < len(batch):
+            group = min(group_rows, per_shard - in_shard)
+            stop = min(len(batch), start + group - sum(map(len, pending)))
+            pending.append(as_table(batch.part(start, stop), declared))
+            start = stop
+            if sum(map(len, pending)) == group:
+                yield pa.concat_tables(pending).combine_chunks()
+                pending = []
+                in_shard = (in_shard + group) % per_shard
+    if pending:
+        yield pa.concat_tables(pending).combine_chunks()

@@ -37,8 +37,6 @@ class DatasetCard:
         origin: Where the images come from.
         tags: Tags beside the common ones.
         licence: Licence identifier of the Hub.
-        fingerprint: What decides the content. `load_dataset` keys its cache by the folder's last name and this metadata,
-            never by the files: without it, another data set in a folder of the same name would come out.
     """
 
     title: str
@@ -48,19 +46,26 @@ class DatasetCard:
     details: str
     origin: str
     tags: tuple[str, ...] = ()
-    licence: str | None = "mit"
-    fingerprint: str = ""
+    licence: str = "mit"
 
     @property
     def total(self) -> int:
         """Number of images."""
         return sum(sum(counts.values()) for counts in self.class_counts.values())
 
-    def text(self) -> str:
-        """Return the text of README.md, with the metadata that `load_dataset` and the Hub read."""
-        return f"---\n{self._metadata()}---\n\n{self._body()}"
+    def text(self, content: str) -> str:
+        """Return the text of README.md, with the metadata that `load_dataset` and the Hub read.
 
-    def _metadata(self) -> str:
+        Args:
+            content: Hash of the data. `load_dataset` keys its cache by a folder's last name and this metadata, never by
+                the files: without it, another data set in a folder of the same name would come out.
+
+        Returns:
+            YAML and Markdown.
+        """
+        return f"---\n{self._metadata(content)}---\n\n{self._body()}"
+
+    def _metadata(self, content: str) -> str:
         size = next((name for limit, name in _SIZE_CATEGORIES if self.total < limit), "n>1M")
         data_files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in self.class_counts]
         values = {
@@ -69,9 +74,9 @@ class DatasetCard:
             "task_categories": ["image-classification"],
             "size_categories": [size],
             "tags": ["astronomy", "gravitational-lensing", "dark-matter", *self.tags],
-            "configs": [{"config_name": "default", "description": self.fingerprint, "data_files": data_files}],
+            "configs": [{"config_name": "default", "description": f"content {content}", "data_files": data_files}],
         }
-        return yaml.safe_dump({k: v for k, v in values.items() if v is not None}, sort_keys=False)
+        return yaml.safe_dump(values, sort_keys=False)
 
     def _body(self) -> str:
         names = list(dict.fromkeys(name for counts in self.class_counts.values() for name in counts))

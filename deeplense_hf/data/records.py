@@ -42,6 +42,19 @@ class RecordBatch:
         columns = {name: [values[int(row)] for row in rows] for name, values in self.columns.items()}
         return RecordBatch(self.images[rows], self.labels[rows], columns)
 
+    def part(self, start: int, stop: int) -> "RecordBatch":
+        """Return successive records.
+
+        Args:
+            start: Number of the first.
+            stop: Number behind the last.
+
+        Returns:
+            The records; images are not copied.
+        """
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        return RecordBatch(self.images[start:stop], self.labels[start:stop], columns)
+
 
 def join(batches: Sequence[RecordBatch]) -> RecordBatch:
     """Put batches one after another.
@@ -118,5 +131,3 @@ def _column_array(values: Sequence[Any] | np.ndarray, kind: Any) -> "pa.Array":
     elif pa.types.is_floating(kind):
         cleaned = [None if value is None else float(value) for value in cleaned]
     return pa.array(cleaned, type=kind)
-
-

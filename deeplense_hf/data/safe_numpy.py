@@ -1,25 +1,36 @@
 """Read `.npy` and `.npz` files without ever executing a pickle.
 
 DeepLense stores axion images as pickled object arrays `[image, mass]`. `np.load(allow_pickle=True)` would run whatever
-a file asks for; here an unpickler admits arrays and numbers, and nothing else.
+a file asks for. Here a pickle is first scanned for instructions that arrays and numbers do not need, and then read by an
+unpickler whose every name leads to a stand-in of this module: not even numpy's own code sees what the pickle says before
+it is checked (numpy's `__setstate__` reads beyond the end of a list that is too short).
 """
 
 import io
 import math
-import pickle
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
 
-# A file may not claim more than this, whatever its header says: 8 GiB.
-MAX_BYTES = 8 * 2**30
+from .number_pickles import PickleRefusedError, read_number_pickle
+
+MAX_BYTES = 4 * 2**30
+"""What an array that has to be in memory at once may need: 4 GiB."""
+_MAX_PICKLE = 2**29
 _MAX_HEADER = 10_000
 # version 3 differs from 2 for records with non-Latin field names only, which no image has
-_HEADER_READERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+_HEADER_READERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+    (3, 0): npy_format.read_array_header_2_0,
+}
+Header = tuple[tuple[int, ...], bool, np.dtype]
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -29,143 +40,117 @@ def load_npy(path: Path) -> np.ndarray:
         path: The file.
 
     Returns:
-        Its array; of objects (arrays and numbers) if it was pickled.
+        Its array: numbers, mapped from the file and not in memory yet, or objects (arrays and numbers) where it was
+        pickled.
 
     Raises:
         ValueError: If it is empty, cut off, damaged, or holds anything but arrays and numbers.
         OSError: If it cannot be opened.
     """
+    size = path.stat().st_size
     with path.open("rb") as file:
-        return _read_array(file, path.name, path.stat().st_size)
+        shape, fortran_order, dtype = _read_header(file, path.name, size)
+        if dtype.hasobject:
+            return _unpickle(file, path.name, size)
+        return np.memmap(file, dtype, "r", file.tell(), shape, "F" if fortran_order else "C")
 
 
-def load_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Read the arrays of a `.npz` file, one at a time.
+def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Say what a `.npz` file holds, reading the headers only.
 
     Args:
         path: The file.
 
-    Yields:
-        Name and array.
+    Returns:
+        Shape of every array of numbers or objects, by name.
 
     Raises:
-        ValueError: If it is damaged, or holds anything but arrays and numbers.
+        ValueError: If the file is damaged.
         OSError: If it cannot be opened.
     """
+    shapes = {}
+    with _opened_npz(path) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as content:
+                try:
+                    shapes[_array_name(member)], _, _ = _read_header(content, path.name, member.file_size)
+                except _NotNumbersError:
+                    # texts and records beside the images are nobody's business
+                    continue
+    return shapes
+
+
+def load_npz(path: Path, name: str) -> np.ndarray:
+    """Read one array of a `.npz` file.
+
+    Args:
+        path: The file.
+        name: Name of the array, one of `npz_shapes`.
+
+    Returns:
+        Numbers, or objects (arrays and numbers) where it was pickled.
+
+    Raises:
+        ValueError: If it is damaged, too large, or holds anything but arrays and numbers.
+        OSError: If the file cannot be opened.
+    """
+    with _opened_npz(path) as archive:
+        member = next(member for member in archive.infolist() if _array_name(member) == name)
+        place = f"{path.name}: '{name}'"
+        if member.file_size > MAX_BYTES:
+            raise ValueError(f"{place} needs {member.file_size} bytes of memory, at most {MAX_BYTES} are allowed.")
+        content = io.BytesIO(archive.read(member))
+    shape, fortran_order, dtype = _read_header(content, place, member.file_size)
+    if dtype.hasobject:
+        return _unpickle(content, place, member.file_size)
+    flat = np.frombuffer(content.getbuffer(), dtype, math.prod(shape), content.tell())
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+class _NotNumbersError(ValueError):
+    """An array of texts, dates or records."""
+
+
+def _array_name(member: zipfile.ZipInfo) -> str:
+    return member.filename.removesuffix(".npy")
+
+
+@contextmanager
+def _opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an archive; whatever is found damaged in it becomes one sentence."""
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if member.file_size > MAX_BYTES:
-                    raise ValueError(f"{path.name}: '{name}' claims {member.file_size} bytes, more than is allowed.")
-                content = archive.read(member)
-                yield name, _read_array(io.BytesIO(content), f"{path.name}: '{name}'", len(content))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"{path.name} is not a complete .npz archive ({error}).") from None
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{path.name} is not a complete .npz archive ({' '.join(str(error).split())}).") from None
 
 
-def _read_array(file: BinaryIO, name: str, size: int) -> np.ndarray:
-    """Read one array from an open file of a known size."""
+def _read_header(file: BinaryIO, name: str, size: int) -> Header:
+    """Read and check the header of an array; afterwards `file` stands at its content."""
     if size == 0:
         raise ValueError(f"{name} is empty.")
     try:
         version = npy_format.read_magic(file)
         if version not in _HEADER_READERS:
-            raise ValueError(f"format version {version} is for records")
+            raise ValueError(f"unknown format version {version}")
         shape, fortran_order, dtype = _HEADER_READERS[version](file, max_header_size=_MAX_HEADER)
-    except (ValueError, EOFError, SyntaxError) as error:
+    except (ValueError, EOFError, SyntaxError, TypeError, RecursionError) as error:
         raise ValueError(f"{name} is not a NumPy file ({' '.join(str(error).split())[:120]}).") from None
-    if dtype.hasobject:
-        return _unpickle(file, name)
-    count = math.prod(shape)
-    rest = size - file.tell()
-    if count * dtype.itemsize > rest:
-        raise ValueError(f"{name} is cut off: {shape} {dtype} needs {count * dtype.itemsize} bytes, it has {rest}.")
-    flat = np.frombuffer(file.read(count * dtype.itemsize), dtype=dtype)
-    return flat.reshape(shape, order="F" if fortran_order else "C")
+    if dtype != np.dtype(object) and dtype.kind not in "biufc":
+        raise _NotNumbersError(f"{name} holds values of type {dtype}, not numbers.")
+    if any(length < 1 for length in shape):
+        raise ValueError(f"{name} is an array of shape {shape}, which holds nothing.")
+    needed, rest = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if not dtype.hasobject and needed > rest:
+        raise ValueError(f"{name} is cut off: shape {shape} of {dtype} needs {needed} bytes, {rest} are there.")
+    return shape, fortran_order, dtype
 
 
-def _unpickle(file: BinaryIO, name: str) -> np.ndarray:
-    """Read a pickled array of arrays and numbers."""
+def _unpickle(file: BinaryIO, name: str, size: int) -> np.ndarray:
+    """Read the pickled array behind a header."""
+    if size > _MAX_PICKLE:
+        raise ValueError(f"{name} holds a pickle of {size} bytes, at most {_MAX_PICKLE} are allowed.")
     try:
-        content = _NumbersOnly(file).load()
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{name} is refused: {error}.") from None
-    except (
-        EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError, ImportError, MemoryError,
-        OverflowError, RecursionError,
-    ):  # fmt: skip
-        # what the unpickler raises on a damaged stream
-        raise ValueError(f"{name} holds a damaged pickle.") from None
-    if not isinstance(content, np.ndarray):
-        raise ValueError(f"{name} holds a {type(content).__name__}, expected an array.")
-    return content
-
-
-class _NumbersOnly(pickle.Unpickler):
-    """An unpickler that knows arrays, their types and numbers; every other name is refused before it is looked up."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        allowed = _ALLOWED.get((_canonical(module), name))
-        if allowed is None:
-            raise pickle.UnpicklingError(
-                f"its pickle asks for '{module}.{name}', and only numpy arrays and numbers are admitted"
-            )
-        return allowed
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise pickle.UnpicklingError("its pickle refers to an object outside the file")
-
-
-def _canonical(module: str) -> str:
-    """Numpy 2 renamed `numpy.core`."""
-    return module.replace("numpy._core", "numpy.core", 1) if module.startswith("numpy._core") else module
-
-
-def _empty_array(kind: type, shape: tuple[int, ...], code: Any) -> np.ndarray:
-    """Stand in for `_reconstruct`: pickles start from an empty array, whose content follows."""
-    if kind is not np.ndarray or shape != (0,):
-        raise pickle.UnpicklingError("its pickle builds something other than a plain array")
-    return np.empty((0,), dtype=np.int8)
-
-
-def _scalar(dtype: np.dtype, content: Any = b"") -> Any:
-    """Stand in for `scalar`: a number of a plain type."""
-    if not isinstance(dtype, np.dtype) or dtype.kind not in "biufc" or not isinstance(content, bytes):
-        raise pickle.UnpicklingError("its pickle holds a value that is not a number")
-    return np.frombuffer(content, dtype=dtype, count=1)[0]
-
-
-def _from_buffer(buffer: Any, dtype: np.dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
-    """Stand in for `_frombuffer` of pickle protocol 5."""
-    if not isinstance(dtype, np.dtype) or dtype.hasobject or order not in ("C", "F"):
-        raise pickle.UnpicklingError("its pickle builds something other than a plain array")
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
-
-
-def _plain_dtype(code: Any, *flags: Any) -> np.dtype:
-    """Stand in for `numpy.dtype`: numbers and objects, no records."""
-    if not isinstance(code, str) or len(code) > 8:
-        raise pickle.UnpicklingError("its pickle holds a type that is not a number's")
-    dtype = np.dtype(code)
-    if dtype.kind not in "biufcO":
-        raise pickle.UnpicklingError(f"its pickle holds values of type {dtype}, not numbers")
-    # a copy, since the pickle sets its byte order
-    return np.dtype(code, copy=True)
-
-
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """Stand in for `codecs.encode`, by which pickle protocol 2 writes bytes."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("its pickle encodes something other than bytes")
-    return text.encode("latin1")
-
-
-_ALLOWED: dict[tuple[str, str], type | Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): _plain_dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-    ("_codecs", "encode"): _encode,
-}
+        return read_number_pickle(file.read())
+    except PickleRefusedError as refusal:
+        raise ValueError(f"{name} is refused: {refusal}.") from None

@@ -1,12 +1,11 @@
 """Which system belongs to which split; a system never lies in two."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from .schema import SPLITS
-
-_GOLDEN = 0.6180339887498949
 
 
 def check_fractions(validation_fraction: float, test_fraction: float) -> None:
@@ -19,7 +18,7 @@ def check_fractions(validation_fraction: float, test_fraction: float) -> None:
     Raises:
         ValueError: If one is negative or their sum is not below 1.
     """
-    if min(validation_fraction, test_fraction) < 0 or validation_fraction + test_fraction >= 1:
+    if not (min(validation_fraction, test_fraction) >= 0 and validation_fraction + test_fraction < 1):
         raise ValueError(
             f"validation_fraction={validation_fraction} and test_fraction={test_fraction} must not be negative and "
             "must add up to less than 1."
@@ -29,8 +28,9 @@ def check_fractions(validation_fraction: float, test_fraction: float) -> None:
 def split_of_systems(count: int, validation_fraction: float, test_fraction: float) -> np.ndarray:
     """Assign simulated systems 0 .. count-1 of a class to splits.
 
-    The split of a system does not depend on how many there are, so that a system that one data set holds out is
-    never in the training split of a larger one. The golden-ratio sequence keeps every prefix balanced.
+    System by system, the split that lacks most of its share is served; the first ones go to every wanted split in turn.
+    So the split of a system does not depend on how many there are (what one data set holds out is never trained on in a
+    larger one), shares are met to one system, and three systems are enough for three splits.
 
     Args:
         count: Number of systems.
@@ -44,13 +44,22 @@ def split_of_systems(count: int, validation_fraction: float, test_fraction: floa
         ValueError: If the fractions are out of range or a wanted split stays empty.
     """
     check_fractions(validation_fraction, test_fraction)
-    position = (np.arange(count) * _GOLDEN) % 1.0
+    shares = (1.0 - validation_fraction - test_fraction, validation_fraction, test_fraction)
+    wanted = [number for number, share in enumerate(shares) if share > 0]
+    if count < len(wanted):
+        raise ValueError(
+            f"images_per_class={count} leaves the split '{SPLITS[wanted[count]]}' empty; use at least {len(wanted)}."
+        )
     splits = np.zeros(count, dtype=np.int64)
-    splits[position >= 1.0 - validation_fraction - test_fraction] = 1
-    splits[position >= 1.0 - test_fraction] = 2
-    for number, fraction in ((0, 1.0), (1, validation_fraction), (2, test_fraction)):
-        if fraction > 0 and not (splits == number).any():
-            raise ValueError(f"images_per_class={count} leaves the split '{SPLITS[number]}' empty; use at least 10.")
+    served = [0] * len(shares)
+    for system in range(count):
+        chosen = (
+            wanted[system]
+            if system < len(wanted)
+            else max(wanted, key=lambda number: shares[number] * (system + 1) - served[number])
+        )
+        splits[system] = chosen
+        served[chosen] += 1
     return splits
 
 
@@ -72,8 +81,6 @@ def split_by_hash(
     Raises:
         ValueError: If the fractions are out of range.
     """
-    import hashlib
-
     check_fractions(validation_fraction, test_fraction)
     label_of = dict(zip(system_ids, labels, strict=True))
     chosen: dict[str, str] = {}
@@ -82,20 +89,18 @@ def split_by_hash(
             (system for system in label_of if label_of[system] == label),
             key=lambda system: hashlib.blake2b(f"{seed} {system}".encode()).digest(),
         )
-        held_out = {
-            "test": _share(len(members), test_fraction),
-            "validation": _share(len(members), validation_fraction),
-        }
-        start = 0
-        for split, size in held_out.items():
-            chosen.update(dict.fromkeys(members[start : start + size], split))
-            start += size
-        chosen.update(dict.fromkeys(members[start:], "train"))
+        test, validation = _held_out(len(members), test_fraction, validation_fraction)
+        chosen.update(dict.fromkeys(members[:test], "test"))
+        chosen.update(dict.fromkeys(members[test : test + validation], "validation"))
+        chosen.update(dict.fromkeys(members[test + validation :], "train"))
     return [chosen[system] for system in system_ids]
 
 
-def _share(count: int, fraction: float) -> int:
-    """Number of systems of a class in a held-out split: at least one of three."""
-    if fraction == 0 or count < 3:
-        return 0
-    return max(1, round(count * fraction))
+def _held_out(count: int, *fractions: float) -> tuple[int, ...]:
+    """Numbers of systems of a class in the held-out splits: of three at least one each, and one to train on."""
+    if count <= len(fractions):
+        return (0,) * len(fractions)
+    sizes = [max(1, round(count * fraction)) if fraction else 0 for fraction in fractions]
+    while sum(sizes) >= count:
+        sizes[sizes.index(max(sizes))] -= 1
+    return tuple(sizes)

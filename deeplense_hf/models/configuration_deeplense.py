@@ -38,11 +38,11 @@ class DeepLenseConfig(PreTrainedConfig):
         Convolutional stems: Xiao et al. (2021), arXiv:2106.14881.
     """
 
-    image_size: int | Sequence[int] = 96
-    patch_size: int = 4
+    image_size: int | Sequence[int] = 48
+    patch_size: int = 8
     num_channels: int = 1
     stem: str = "conv"
-    stem_channels: Sequence[int] = (16, 32, 64)
+    stem_channels: Sequence[int] = (16, 32, 64, 128)
     stem_blocks: int = 1
     stem_act: str = "relu"
     mlp_ratio: float = 4.0

@@ -31,9 +31,9 @@ class DeepLenseSwinConfig(DeepLenseConfig):
     model_type = "deeplense_swin"
     attribute_map = {"num_attention_heads": "num_heads", "num_hidden_layers": "num_layers"}  # noqa: RUF012
 
-    embed_dim: int = 64
-    depths: Sequence[int] = (2, 2)
-    num_heads: Sequence[int] = (2, 4)
+    embed_dim: int = 128
+    depths: Sequence[int] = (2, 1)
+    num_heads: Sequence[int] = (4, 8)
     window_size: int = 6
     adaptive_window: bool = True
 

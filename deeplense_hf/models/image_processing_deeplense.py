@@ -58,7 +58,7 @@ class DeepLenseImageProcessor(PilBackend):
         ValueError: If an option is unknown or out of range.
     """
 
-    valid_kwargs = DeepLenseImageProcessorKwargs
+    valid_kwargs = DeepLenseImageProcessorKwargs  # type: ignore[assignment] # not all of ImagesKwargs applies
     model_input_names = ["pixel_values"]  # noqa: RUF012
 
     bands: tuple[int, ...] | None = None
@@ -168,7 +168,7 @@ class DeepLenseImageProcessor(PilBackend):
             options[name] = (size["height"], size["width"]) if size is not None and wanted is not False else None
         return ImageOperations(**options)
 
-    def _standardize_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+    def _standardize_kwargs(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Bring options to the form they are kept in."""
         for name in ("size", "crop_size"):
             kwargs[name] = _as_size(name, kwargs.get(name))
@@ -182,7 +182,7 @@ class DeepLenseImageProcessor(PilBackend):
             kwargs["resample"] = int(kwargs["resample"])
         return kwargs
 
-    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:
+    def _validate_preprocess_kwargs(self, **kwargs: Any) -> None:  # type: ignore[override]
         """Check the options of one call."""
         layout = kwargs.get("input_data_format")
         if layout is not None and str(getattr(layout, "value", layout)) not in LAYOUTS:

@@ -109,6 +109,14 @@ class PatchStem(nn.Module):
         return self.projection(pixel_values)
 
 
+class LastLinear(nn.Linear):
+    """Linear layer that ends a residual branch, and may start from zero so that the branch adds nothing at first."""
+
+
+class LastNorm(nn.BatchNorm2d):
+    """Batch normalisation that ends a residual branch, and may start from zero so that the branch adds nothing."""
+
+
 class ResidualConvBlock(nn.Module):
     """Two 3x3 convolutions with a residual connection.
 
@@ -128,7 +136,7 @@ class ResidualConvBlock(nn.Module):
         self.conv_1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
         self.norm_1 = nn.BatchNorm2d(channels_out)
         self.conv_2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
-        self.norm_2 = nn.BatchNorm2d(channels_out)
+        self.norm_2 = LastNorm(channels_out)
         self.activation = ACT2FN[activation]
         shortcut: list[nn.Module] = []
         if stride > 1:
@@ -219,7 +227,7 @@ class Attention(nn.Module):
         self.scaling = self.head_dim**-0.5
         self.is_causal = False
         self.qkv = nn.Linear(dim, 3 * dim, bias=config.qkv_bias)
-        self.output = nn.Linear(dim, dim)
+        self.output = LastLinear(dim, dim)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, **kwargs: Any) -> Any:
         """Attend within each row of a batch.
@@ -262,10 +270,11 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: DeepLenseConfig, dim: int) -> None:
         super().__init__()
-        hidden = int(dim * config.mlp_ratio)
+        # a ratio made by a division may lie just below
+        hidden = int(dim * config.mlp_ratio + 1e-6)
         self.expand = nn.Linear(dim, hidden)
         self.activation = ACT2FN[config.hidden_act]
-        self.output = nn.Linear(hidden, dim)
+        self.output = LastLinear(hidden, dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map `(..., dim)` to `(..., dim)`."""

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_deeplense import DeepLenseConfig
-from .layers import Attention, FeedForward, ResidualConvBlock
+from .layers import LastLinear, LastNorm
 
 
 class DeepLensePreTrainedModel(PreTrainedModel):
@@ -31,18 +31,16 @@ class DeepLensePreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Set initial weights, also of what a checkpoint lacks."""
         super()._init_weights(module)
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        # by layer, not by block: of custom code, transformers passes modules with weights of their own only
+        if isinstance(module, LastLinear | LastNorm) and self.config.residual_init == "zero":
+            init.zeros_(module.weight)
+        elif isinstance(module, nn.Linear | nn.Conv2d):
             if self.config.initializer_range is not None:
                 init.trunc_normal_(module.weight, std=self.config.initializer_range)
             elif isinstance(module, nn.Linear):
                 init.xavier_uniform_(module.weight)
             else:
                 init.kaiming_uniform_(module.weight, a=math.sqrt(5))  # torch's own for convolutions
-        elif self.config.residual_init == "zero":
-            if isinstance(module, Attention | FeedForward):
-                init.zeros_(module.output.weight)
-            elif isinstance(module, ResidualConvBlock):
-                init.zeros_(module.norm_2.weight)
 
     def save_pretrained(self, *arguments: Any, **options: Any) -> None:
         """Save as `PreTrainedModel` does; the folder loads by every Auto class of the family."""

@@ -44,7 +44,7 @@ class WindowAttention(Attention):
             **kwargs: For the attention implementation.
 
         Returns:
-            Tokens of the same shape, and weights `(batch * windows, heads, tokens, tokens)` or None.
+            Tokens of the same shape, and weights `(batch, windows * heads, tokens, tokens)` or None.
         """
         batch, rows, columns, dim = tokens.shape
         size = self.config.window_size
@@ -65,8 +65,6 @@ class WindowAttention(Attention):
         attended, weights = self.attend(query, key, value, bias, **kwargs)
         attended = attended.view(batch, height, width, down, across, self.heads, self.head_dim)
         attended = attended.permute(0, 3, 1, 4, 2, 5, 6).reshape(batch, down, height, across, width, dim)
-        if weights is not None:
-            weights = weights.view(batch * windows, self.heads, length, length)
         return self.output(join_windows(attended, grid)), weights
 
 

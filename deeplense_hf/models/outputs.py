@@ -15,7 +15,7 @@ class DeepLenseModelOutput(ModelOutput):
         pooler_output: One vector per image, `(batch, width)`.
         hidden_states: Tokens after the stem and after every stage (Swin) or block (ViT).
         attentions: Attention weights of every block, `(batch, heads, tokens, tokens)`; for Swin
-            `(batch * windows, heads, tokens, tokens)`.
+            `(batch, windows * heads, tokens, tokens)`, window by window.
         feature_maps: `hidden_states` as maps, `(batch, width, rows, columns)` (Swin).
     """
 

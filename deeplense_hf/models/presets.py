@@ -12,8 +12,7 @@ FAMILIES: dict[str, type[PreTrainedConfig]] = {
     "deeplense-vit": DeepLenseViTConfig,
 }
 
-# `<family>-<size>`: options that differ from the family's defaults, and millions of parameters of the
-# classifier with one band and three classes (asserted by tests/models/test_presets.py)
+# options that differ from the family's defaults
 PRESETS: dict[str, dict[str, Any]] = {
     "deeplense-swin-test": {
         "stem_channels": (8, 8),
@@ -25,42 +24,56 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "deeplense-swin-tiny": {},
     "deeplense-swin-small": {
-        "stem_channels": (24, 48, 96),
-        "embed_dim": 96,
-        "depths": (2, 4, 2),
-        "num_heads": (3, 6, 12),
+        "stem_channels": (24, 48, 96, 192),
+        "embed_dim": 192,
+        "depths": (2, 4),
+        "num_heads": (6, 12),
         "drop_path_rate": 0.1,
     },
     "deeplense-swin-base": {
-        "stem_channels": (32, 64, 128),
+        "stem_channels": (32, 64, 128, 256),
         "stem_blocks": 2,
-        "embed_dim": 128,
-        "depths": (2, 6, 2),
-        "num_heads": (4, 8, 16),
+        "embed_dim": 256,
+        "depths": (2, 6),
+        "num_heads": (8, 16),
         "drop_path_rate": 0.2,
     },
     "deeplense-vit-test": {
         "stem_channels": (8, 8),
+        "patch_size": 4,
         "hidden_size": 16,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
     },
     "deeplense-vit-tiny": {},
     "deeplense-vit-small": {
-        "stem_channels": (24, 48, 96),
+        "stem_channels": (24, 48, 96, 192),
         "hidden_size": 256,
         "num_hidden_layers": 8,
         "num_attention_heads": 8,
         "drop_path_rate": 0.1,
     },
     "deeplense-vit-base": {
-        "stem_channels": (32, 64, 128),
+        "stem_channels": (32, 64, 128, 256),
         "stem_blocks": 2,
         "hidden_size": 384,
         "num_hidden_layers": 12,
         "num_attention_heads": 12,
         "drop_path_rate": 0.2,
     },
+}
+
+
+# weights of a classifier of one band and three classes; those of a tiny size fit into 10 MB
+PARAMETER_COUNTS: dict[str, int] = {
+    "deeplense-swin-test": 24_609,
+    "deeplense-swin-tiny": 1_645_635,
+    "deeplense-swin-small": 9_020_775,
+    "deeplense-swin-base": 23_897_043,
+    "deeplense-vit-test": 11_659,
+    "deeplense-vit-tiny": 1_518_899,
+    "deeplense-vit-small": 7_068_619,
+    "deeplense-vit-base": 24_203_235,
 }
 
 

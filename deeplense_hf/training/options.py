@@ -30,10 +30,17 @@ class TrainOptions:
     )
     crop_arcsec: float | None = field(
         default=None,
-        metadata={"help": "side of the central square that is kept [arcsec]; the whole image when absent"},
+        metadata={
+            "help": "side of the central square that is kept [arcsec]; when absent 4.8 for recipes, which holds all "
+            "their arcs, and the whole image for other data"
+        },
     )
     image_size: int | None = field(
-        default=None, metadata={"help": "side the crop is resized to [pixels]; as it is when absent"}
+        default=None,
+        metadata={
+            "help": "side the crop is resized to [pixels]; when absent at most 48 for recipes, and as it is for "
+            "other data"
+        },
     )
     stretch: Literal["none", "asinh", "log", "sqrt"] | None = field(
         default=None, metadata={"help": "brightness stretch; asinh for new models, as trained for others"}

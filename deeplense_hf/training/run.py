@@ -38,7 +38,7 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
     from deeplense_hf.data.loading import load_lenses
 
     from .checkpoints import choose_output_dir, find_checkpoint
-    from .setup import build_model_and_processor, use_cpu_threads
+    from .setup import build_model_and_processor, use_cpu_threads, with_validation
     from .tasks import TASKS
 
     disable_progress_bar()  # bars of loading and saving weights, which take no time
@@ -50,7 +50,7 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
         splits = load_lenses(
             options.dataset, seed=options.simulation_seed, images_per_class=options.images_per_class
         )
-    _check_splits(options.dataset, splits)
+    splits = with_validation(splits, options.dataset, options.simulation_seed)
     task = TASKS[options.task].from_dataset(splits)
     set_seed(arguments.seed)
     model, processor = build_model_and_processor(options, task, splits)
@@ -65,15 +65,6 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
         print(f"\n{report.table()}\n")
     if trainer.is_world_process_zero():
         print(f"model, metrics.json and figures: {output_dir}")
-
-
-def _check_splits(dataset: str, splits: "DatasetDict") -> None:
-    missing = [name for name in ("train", "validation") if name not in splits]
-    if missing:
-        raise ValueError(
-            f"'{dataset}' has the splits {', '.join(splits)}; training needs 'train' and 'validation' "
-            "(without folders of these names, importing splits by system)."
-        )
 
 
 def _build_trainer(

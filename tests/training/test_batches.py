@@ -9,6 +9,7 @@ from deeplense_hf.data.records import RecordBatch, as_table
 from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID, features
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.training.batches import LensBatchDataset, LensCollator
+from deeplense_hf.training.setup import with_validation
 from deeplense_hf.training.tasks import ClassificationTask
 
 
@@ -56,3 +57,13 @@ def test_model_of_other_classes_is_refused(dataset) -> None:
     task = ClassificationTask.from_dataset(dataset)
     with pytest.raises(ValueError, match="knows the classes lens, non_lens"):
         task.check_model_classes(("lens", "non_lens"), "finder")
+
+
+def test_validation_is_held_out_by_system_where_it_is_missing(dataset) -> None:
+    splits = with_validation(dataset, "mine", seed=0)
+    systems = {name: set(split["system_id"]) for name, split in splits.items()}
+    assert systems["validation"]
+    assert not systems["train"] & systems["validation"]
+    assert systems["train"] | systems["validation"] == {str(row) for row in range(12)}
+    with pytest.raises(ValueError, match="training needs 'train'"):
+        with_validation(type(dataset)({"test": dataset["train"]}), "mine", seed=0)

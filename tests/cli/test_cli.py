@@ -1,0 +1,120 @@
+"""One table of commands; options from the command line and from YAML; mistakes in one sentence."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from deeplense_hf import cli
+from deeplense_hf.option_parser import OptionParser, options_as_dict
+
+
+@dataclass
+class Options:
+    """Options of a test."""
+
+    source: str = field(metadata={"help": "where from"})
+    rate: float = field(default=0.5, metadata={"help": "how fast"})
+    colours: list[str] = field(default_factory=list, metadata={"help": "which"})
+    mode: Literal["slow", "fast"] | None = field(default=None, metadata={"help": "how"})
+    flag: bool | None = field(default=None, metadata={"help": "whether"})
+
+
+def parse(*words: str) -> Options:
+    return OptionParser([Options], prog="test").parse(words)[0]
+
+
+def test_command_line_wins_over_yaml_over_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text("source: file\nrate: 1e-3\ncolours: [red, blue]\nmode: null\n")
+    options = parse("--config", str(path), "--source", "line")
+    assert options == Options("line", rate=1e-3, colours=["red", "blue"])
+
+
+def test_bare_flag_means_true() -> None:
+    assert parse("--source", "x", "--flag").flag is True
+    assert parse("--source", "x", "--flag", "false").flag is False
+    assert parse("--source", "x").flag is None
+
+
+def test_options_survive_a_round_trip(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    options = Options("x", rate=0.25, colours=["red"], mode="fast", flag=False)
+    path = tmp_path / "options.yaml"
+    path.write_text(yaml.safe_dump(options_as_dict(options)))
+    assert parse("--config", str(path)) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sorce: x", "unknown option 'sorce'; did you mean source?"),
+        ("rate: quick", "rate='quick' is not of type float"),
+        ("mode: medium", "mode='medium' is not one of 'slow', 'fast'"),
+        ("- source", "must map option names to values"),
+        ("a: [", "is not valid YAML"),
+    ],
+)
+def test_yaml_mistakes_name_file_and_value(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="options.yaml") as error:
+        parse("--config", str(path), "--source", "x")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--source", "x", "--rat", "1"), "unknown option --rat; did you mean --rate?"),
+        (("--source", "x", "--rate", "quick"), "invalid float value: 'quick'"),
+        ((), "required: --source"),
+    ],
+)
+def test_wrong_words_get_one_sentence(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse(*words)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_overview_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    overview = capsys.readouterr().out
+    assert all(command in overview for command in cli.COMMANDS)
+    assert cli.main(["trian"]) == 2
+    assert "Did you mean 'train'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_fits_a_screen(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert len(text.splitlines()) <= 60
+    assert all(line.strip() for line in text.splitlines()[:1])
+
+
+def test_help_all_lists_the_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--help_all"]) == 0
+    assert "--gradient_accumulation_steps" in capsys.readouterr().out
+
+
+def test_full_disk_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pyarrow.parquet as pq
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", refuse)
+    output = tmp_path / "out"
+    status = cli.main(["simulate", "--recipe", "test", "--images_per_class", "10", "--output_dir", str(output)])
+    assert status == 1
+    assert "error: No space left on device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
