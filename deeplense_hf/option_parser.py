@@ -63,9 +63,7 @@ class OptionParser(HfArgumentParser):
     """
 
     def __init__(self, option_classes: Sequence[Any], **parser_options: Any) -> None:
-        super().__init__(
-            list(option_classes), formatter_class=_HelpFormatter, allow_abbrev=False, **parser_options
-        )
+        super().__init__(list(option_classes), formatter_class=_HelpFormatter, allow_abbrev=False, **parser_options)
         self.option_classes = list(option_classes)
         self.usage = "%(prog)s [options]"
         self.add_argument("--config", metavar="FILE.yaml", help="YAML file of option values; the command line wins")
@@ -140,9 +138,7 @@ class OptionParser(HfArgumentParser):
         try:
             typed = [action.type(item) for item in items]
         except (TypeError, ValueError):
-            raise ValueError(
-                f"{path}: {action.dest}={value!r} is not of type {action.type.__name__}."
-            ) from None
+            raise ValueError(f"{path}: {action.dest}={value!r} is not of type {action.type.__name__}.") from None
         return typed if isinstance(value, list) or action.nargs == "+" else typed[0]
 
     def _suggestion(self, word: str) -> str:

@@ -96,9 +96,7 @@ def check_images(dataset: "Dataset", predictor: Predictor) -> None:
         ValueError: If the numbers of bands differ.
     """
     bands = dataset.features[IMAGE].shape[0]
-    predictor.check_bands(
-        bands, "an image of the data set", "evaluate a model that was trained on these bands"
-    )
+    predictor.check_bands(bands, "an image of the data set", "evaluate a model that was trained on these bands")
 
 
 def model_labels(dataset: "Dataset", class_names: Sequence[str]) -> NDArray[np.int64]:

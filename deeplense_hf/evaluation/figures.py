@@ -53,9 +53,7 @@ def draw_figures(
     return paths
 
 
-def roc_figure(
-    report: EvaluationReport, labels: NDArray[np.int64], probabilities: NDArray[np.float64]
-) -> Figure:
+def roc_figure(report: EvaluationReport, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
     """Draw the one-versus-rest ROC curve of every class and their mean.
 
     Args:
@@ -89,9 +87,7 @@ def roc_figure(
         mean = np.mean(curves, axis=0)
         label = f"macro  {_area(report.metrics['roc_auc'])}"
         axes.plot(grid, mean, color="black", linewidth=1.2, linestyle="--", label=label)
-        axes.legend(
-            loc="lower right", frameon=False, fontsize=8, title="AUC (95% interval)", title_fontsize=8
-        )
+        axes.legend(loc="lower right", frameon=False, fontsize=8, title="AUC (95% interval)", title_fontsize=8)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set(
         xlabel="false positive rate",

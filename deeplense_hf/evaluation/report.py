@@ -148,9 +148,7 @@ class EvaluationReport:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: there is no evaluation report; deeplense-hf evaluate writes one."
-            )
+            raise FileNotFoundError(f"{path}: there is no evaluation report; deeplense-hf evaluate writes one.")
         try:
             return cls.from_json(path.read_text(encoding="utf-8"))
         except ValueError as error:

@@ -28,9 +28,7 @@ class EvaluateOptions:
 
     model: str = field(metadata={"help": "model folder or Hugging Face Hub id"})
     dataset: str = field(
-        metadata={
-            "help": "data set: recipe name, built folder, folder or archive of original files, or Hub id"
-        }
+        metadata={"help": "data set: recipe name, built folder, folder or archive of original files, or Hub id"}
     )
     output_dir: str = field(metadata={"help": "folder for metrics.json and the figures"})
     split: str = field(default="test", metadata={"help": "split to evaluate"})
@@ -54,9 +52,7 @@ class EvaluateOptions:
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size} is not positive; use for example 64.")
         if self.bootstrap_samples < 0:
-            raise ValueError(
-                f"bootstrap_samples={self.bootstrap_samples} is negative; use 0 or for example 1000."
-            )
+            raise ValueError(f"bootstrap_samples={self.bootstrap_samples} is negative; use 0 or for example 1000.")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed} is negative; use 0 or a positive integer.")
 
@@ -86,9 +82,7 @@ def evaluate(options: EvaluateOptions) -> None:
     with state.main_process_first():
         splits = load_lenses(options.dataset, seed=options.seed)
     if options.split not in splits:
-        raise ValueError(
-            f"'{options.dataset}' has no split '{options.split}'; its splits are {', '.join(splits)}."
-        )
+        raise ValueError(f"'{options.dataset}' has no split '{options.split}'; its splits are {', '.join(splits)}.")
     report = evaluate_model(
         predictor.model,
         predictor.processor,

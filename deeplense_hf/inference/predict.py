@@ -23,9 +23,7 @@ class PredictOptions:
 
     model: str = field(metadata={"help": "model folder or Hugging Face Hub id"})
     input: list[str] = field(
-        metadata={
-            "help": "image files, folders of them (npy, npz, FITS, HDF5, jpg, png, tif), built data sets"
-        }
+        metadata={"help": "image files, folders of them (npy, npz, FITS, HDF5, jpg, png, tif), built data sets"}
     )
     output: str = field(metadata={"help": "table to write, ending in .parquet or .csv"})
     batch_size: int = field(default=64, metadata={"help": "images at a time"})
@@ -39,9 +37,7 @@ class PredictOptions:
     )
     rows_per_part: int = field(
         default=4096,
-        metadata={
-            "help": "rows after which a part is on disk (at the latest every 30 s); a kill loses no more"
-        },
+        metadata={"help": "rows after which a part is on disk (at the latest every 30 s); a kill loses no more"},
     )
 
     def __post_init__(self) -> None:
@@ -156,9 +152,7 @@ def _batches(
         yield batch, after
 
 
-def _classify(
-    batch: Sequence["InputImage"], predictor: "Predictor", options: PredictOptions
-) -> list["PredictionRow"]:
+def _classify(batch: Sequence["InputImage"], predictor: "Predictor", options: PredictOptions) -> list["PredictionRow"]:
     """Classify a batch whose images may differ in shape; one that cannot be classified gets its reason."""
     import dataclasses
 
@@ -220,8 +214,6 @@ def _classify_alike(group: list["InputImage"], predictor: "Predictor") -> list["
     return [
         PredictionRow(image.path, image.index, row.tolist(), None)
         if np.isfinite(row).all()
-        else PredictionRow(
-            image.path, image.index, None, f"{image.path}: the model's answer is not a number."
-        )
+        else PredictionRow(image.path, image.index, None, f"{image.path}: the model's answer is not a number.")
         for image, row in zip(group, probabilities, strict=True)
     ]

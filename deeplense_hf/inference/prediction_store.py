@@ -107,9 +107,7 @@ class PredictionStore:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise ValueError(
-                f"another run is writing {self.output}; wait for it or choose another --output."
-            ) from None
+            raise ValueError(f"another run is writing {self.output}; wait for it or choose another --output.") from None
         try:
             self._check_identity()
         except (ValueError, OSError):
@@ -166,9 +164,7 @@ class PredictionStore:
         part_schema = self.schema.with_metadata({_POSITION_KEY: json.dumps(position)})
         buffer = pa.BufferOutputStream()
         pq.write_table(pa.table(columns, schema=part_schema), buffer)
-        write_atomically(
-            self.folder / f"part-{len(self._parts()):06d}.parquet", buffer.getvalue().to_pybytes()
-        )
+        write_atomically(self.folder / f"part-{len(self._parts()):06d}.parquet", buffer.getvalue().to_pybytes())
 
     def failures(self) -> tuple[int, int, str | None]:
         """Count the rows without a prediction.
@@ -271,9 +267,7 @@ def check_output(output: Path) -> None:
     if output.is_dir():
         raise ValueError(f"{output} is a folder; give a file name that ends in .parquet or .csv as --output.")
     if output.suffix not in FORMATS:
-        raise ValueError(
-            f"{output} does not end in .parquet or .csv, the two formats that --output can have."
-        )
+        raise ValueError(f"{output} does not end in .parquet or .csv, the two formats that --output can have.")
 
 
 def _companion(output: Path) -> Path:

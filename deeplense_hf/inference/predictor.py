@@ -31,21 +31,15 @@ class Predictor:
         ValueError: If the device is not there, or the model is not a single-label classifier.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, processor: Any, device: str | torch.device | None = "auto"
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, processor: Any, device: str | torch.device | None = "auto") -> None:
         kind = getattr(model.config, "problem_type", None)
         if kind not in (None, "single_label_classification"):
-            raise ValueError(
-                f"the model's problem_type is '{kind}', but only single-label classifiers are supported."
-            )
+            raise ValueError(f"the model's problem_type is '{kind}', but only single-label classifiers are supported.")
         self.device = model.device if device is None else select_device(device)
         torch.nn.Module.to(model, self.device)
         self.model = model.eval()
         self.processor = processor
-        names: dict[int, str] = {
-            int(index): str(name) for index, name in (model.config.id2label or {}).items()
-        }
+        names: dict[int, str] = {int(index): str(name) for index, name in (model.config.id2label or {}).items()}
         self.class_names = tuple(names[index] for index in sorted(names))
 
     @classmethod
@@ -71,9 +65,7 @@ class Predictor:
             model, loading = AutoModelForImageClassification.from_pretrained(name, output_loading_info=True)
             processor = AutoImageProcessor.from_pretrained(name)
         except SafetensorError as error:
-            raise ValueError(
-                f"{name}: the weights file is damaged ({error}); copy or train it again."
-            ) from None
+            raise ValueError(f"{name}: the weights file is damaged ({error}); copy or train it again.") from None
         except OSError as error:
             raise OSError(f"{name}: {_first_sentence(error)}") from None
         except ValueError as error:
@@ -129,9 +121,7 @@ class Predictor:
                 or the processor refuses them.
         """
         if images.ndim != 4 or len(images) == 0:
-            raise ValueError(
-                f"images have shape {images.shape}, but (batch, bands, height, width) is needed."
-            )
+            raise ValueError(f"images have shape {images.shape}, but (batch, bands, height, width) is needed.")
         self.check_bands(images.shape[1], "the image", "select bands first")
         with torch.inference_mode():
             pixel_values = self._pixel_values(images, pixel_scale)
@@ -139,9 +129,7 @@ class Predictor:
             probabilities: NDArray[np.float64] = torch.softmax(logits.double().cpu(), dim=-1).numpy()
         return probabilities
 
-    def _pixel_values(
-        self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None
-    ) -> torch.Tensor:
+    def _pixel_values(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> torch.Tensor:
         """Run the processor, by its batched path where it has one."""
         if hasattr(self.processor, "process_batch"):
             batch = torch.from_numpy(np.array(images, dtype=np.float32)).to(self.device)
@@ -198,9 +186,7 @@ def select_device(device: str | torch.device) -> torch.device:
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError):
         # torch's own words are a paragraph on every device it was ever built for
-        raise ValueError(
-            f"device '{device}' cannot be used here; use auto, cpu, or cuda where it is."
-        ) from None
+        raise ValueError(f"device '{device}' cannot be used here; use auto, cpu, or cuda where it is.") from None
     return chosen
 
 

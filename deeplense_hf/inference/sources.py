@@ -59,10 +59,7 @@ class ImageFile:
             return [InputImage(str(self.path), 0, None, error=" ".join(str(error).split()))]
         if not images:
             return [InputImage(str(self.path), 0, None, error=f"{self.path} holds no image.")]
-        return [
-            InputImage(str(self.path), index, image.image, image.pixel_scale)
-            for index, image in enumerate(images)
-        ]
+        return [InputImage(str(self.path), index, image.image, image.pixel_scale) for index, image in enumerate(images)]
 
 
 @dataclass(frozen=True)

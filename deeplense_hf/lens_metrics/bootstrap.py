@@ -11,9 +11,7 @@ _ELEMENTS_AT_ONCE = 1 << 22
 """Weights that are held at once: 32 MiB of float64, however many rows and resamples there are."""
 
 
-def resample_counts(
-    systems: NDArray[np.int64], number_of_systems: int, resamples: range, seed: int
-) -> Floats:
+def resample_counts(systems: NDArray[np.int64], number_of_systems: int, resamples: range, seed: int) -> Floats:
     """Draw systems with replacement and count how often each row is in each resample.
 
     Resample r depends on the seed and r only, never on how many are drawn together.
@@ -93,9 +91,7 @@ def _system_indices(system_ids: Sequence[str] | None, rows: int) -> tuple[NDArra
     if system_ids is None:
         return np.arange(rows), rows
     if len(system_ids) != rows:
-        raise ValueError(
-            f"system_ids has {len(system_ids)} entries, but there are {rows} rows; give one a row."
-        )
+        raise ValueError(f"system_ids has {len(system_ids)} entries, but there are {rows} rows; give one a row.")
     unique, indices = np.unique(np.asarray(system_ids, dtype=str), return_inverse=True)
     return indices.astype(np.int64), len(unique)
 

@@ -45,8 +45,7 @@ def check_scores(references: ArrayLike, prediction_scores: ArrayLike) -> tuple[I
         )
     if labels.shape != (len(scores),):
         raise ValueError(
-            f"references has shape {labels.shape}, but prediction_scores has {len(scores)} rows: "
-            "give one label a row."
+            f"references has shape {labels.shape}, but prediction_scores has {len(scores)} rows: give one label a row."
         )
     if len(labels) == 0:
         raise ValueError("there is no row to score; give at least one label with its scores.")
@@ -90,8 +89,7 @@ def check_class_names(class_names: Sequence[str] | None, classes: int) -> tuple[
     names = tuple(str(index) for index in range(classes)) if class_names is None else tuple(class_names)
     if len(names) != classes or len(set(names)) != classes:
         raise ValueError(
-            f"class_names={list(names)} does not name {classes} score columns; give that many different "
-            "names."
+            f"class_names={list(names)} does not name {classes} score columns; give that many different names."
         )
     return names
 

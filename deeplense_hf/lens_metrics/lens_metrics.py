@@ -82,9 +82,7 @@ class LensMetrics(evaluate.Metric):
         """
         lengths = {len(row) for row in prediction_scores}
         if len(lengths) > 1:
-            raise ValueError(
-                f"prediction_scores has rows of {sorted(lengths)} classes; give every row the same."
-            )
+            raise ValueError(f"prediction_scores has rows of {sorted(lengths)} classes; give every row the same.")
         labels = np.asarray(references, dtype=np.int64)
         scores = np.asarray(prediction_scores, dtype=np.float64)
         values: dict[str, Any] = dict(classification_scores(labels, scores, class_names))

@@ -119,12 +119,13 @@ def to_tensor(image: Any, layout: str | None = None) -> Tensor:
     """
     if isinstance(image, Image.Image):
         bright = image.mode in _BRIGHTNESS_MODES or image.mode.startswith("I;16")
-        image = np.asarray(image if bright else image.convert("RGB"))
+        image = np.array(image if bright else image.convert("RGB"))
         layout = "channels_last"
     if isinstance(image, np.ndarray):
         if image.dtype.kind not in "biuf":
             raise ValueError(f"an image holds numbers, but the array is of type {image.dtype}.")
-        image = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+        # a copy, since arrays may be read-only or the caller's own
+        image = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))
     elif image.is_complex():
         raise ValueError(f"an image holds real numbers, but the tensor is of type {image.dtype}.")
     image = image.float()

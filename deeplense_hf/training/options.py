@@ -48,9 +48,7 @@ class TrainOptions:
     augmentation: Literal["none", "dihedral", "lens"] = field(
         default="dihedral", metadata={"help": "augmentation policy of the raw training images"}
     )
-    overwrite: bool = field(
-        default=False, metadata={"help": "replace what an earlier run left in --output_dir"}
-    )
+    overwrite: bool = field(default=False, metadata={"help": "replace what an earlier run left in --output_dir"})
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "evaluations without a better macro AUC before training stops"}
     )

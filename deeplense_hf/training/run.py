@@ -47,9 +47,7 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
     output_dir = choose_output_dir(options, arguments)
     checkpoint = find_checkpoint(options, arguments)
     with arguments.main_process_first(desc="simulating or importing the data set"):
-        splits = load_lenses(
-            options.dataset, seed=options.simulation_seed, images_per_class=options.images_per_class
-        )
+        splits = load_lenses(options.dataset, seed=options.simulation_seed, images_per_class=options.images_per_class)
     splits = with_validation(splits, options.dataset, options.simulation_seed)
     task = TASKS[options.task].from_dataset(splits)
     set_seed(arguments.seed)

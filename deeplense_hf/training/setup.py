@@ -94,9 +94,7 @@ def build_model_and_processor(
     if options.model in PRESETS:
         processor = new_processor(options, splits)
         height, width = processor.output_size(height, width)
-        config = build_config(
-            options.model, num_channels=bands, image_size=(height, width), **task.model_options
-        )
+        config = build_config(options.model, num_channels=bands, image_size=(height, width), **task.model_options)
         return task.auto_class.from_config(config), processor
     looks_local = options.model.startswith((".", "/", "~")) or options.model.count("/") > 1
     if looks_local and not (Path(options.model).expanduser() / "config.json").is_file():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+
 from deeplense_hf.data.schema import features
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
-
 from deeplense_hf.models.modeling_deeplense_swin import DeepLenseSwinForImageClassification
 from deeplense_hf.models.presets import build_config
 

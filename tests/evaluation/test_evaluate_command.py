@@ -44,15 +44,11 @@ def test_report_and_figures(make_model: Callable, make_dataset: Callable, tmp_pa
 def assert_same_report(found: EvaluationReport, expected: EvaluationReport) -> None:
     """Compare reports up to what the last bits of a network's output can change."""
     for name, measurement in expected.metrics.items():
-        assert dataclasses.astuple(found.metrics[name]) == pytest.approx(
-            dataclasses.astuple(measurement), abs=1e-5
-        )
+        assert dataclasses.astuple(found.metrics[name]) == pytest.approx(dataclasses.astuple(measurement), abs=1e-5)
     assert dataclasses.replace(found, metrics={}) == dataclasses.replace(expected, metrics={})
 
 
-def test_same_report_whatever_the_batch_size(
-    make_model: Callable, make_dataset: Callable, tmp_path: Path
-) -> None:
+def test_same_report_whatever_the_batch_size(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
     model, processor = make_model()
     options = {"output_dir": tmp_path, "bootstrap_samples": 10, **NAMES}
     first, second, third = (
@@ -62,14 +58,10 @@ def test_same_report_whatever_the_batch_size(
     assert_same_report(third, first)
 
 
-def test_same_command_writes_the_same_file(
-    make_model: Callable, make_dataset: Callable, tmp_path: Path
-) -> None:
+def test_same_command_writes_the_same_file(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
     model, processor = make_model()
     for folder in ("a", "b"):
-        evaluate_model(
-            model, processor, make_dataset(), output_dir=tmp_path / folder, bootstrap_samples=10, **NAMES
-        )
+        evaluate_model(model, processor, make_dataset(), output_dir=tmp_path / folder, bootstrap_samples=10, **NAMES)
     for name in ("metrics.json", *FIGURES):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -84,9 +76,7 @@ def test_classes_are_matched_by_name(make_model: Callable, make_dataset: Callabl
     assert first.metrics == second.metrics, "equal images and equal names of classes, in another order"
 
 
-def test_unlabelled_rows_are_counted_and_left_out(
-    make_model: Callable, make_dataset: Callable, tmp_path: Path
-) -> None:
+def test_unlabelled_rows_are_counted_and_left_out(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
     model, processor = make_model()
     labels = [-1 if index < 6 else index % 3 for index in range(30)]
     options = {"output_dir": tmp_path, "bootstrap_samples": 0, **NAMES}
@@ -121,12 +111,8 @@ def test_mismatches_are_refused_before_any_work(
 ) -> None:
     model, processor = make_model()
     monkeypatch.setattr(Predictor, "probabilities", lambda *_: pytest.fail("work was done"))
-    with pytest.raises(
-        ValueError, match="label mismatch: the data has images of 'lens', 'non_lens', but the model"
-    ):
-        evaluate_model(
-            model, processor, make_dataset(class_names=("lens", "non_lens")), output_dir=tmp_path, **NAMES
-        )
+    with pytest.raises(ValueError, match="label mismatch: the data has images of 'lens', 'non_lens', but the model"):
+        evaluate_model(model, processor, make_dataset(class_names=("lens", "non_lens")), output_dir=tmp_path, **NAMES)
     with pytest.raises(ValueError, match="has 3 bands, but the model takes 1 band"):
         evaluate_model(model, processor, make_dataset(bands=3), output_dir=tmp_path, **NAMES)
     with pytest.raises(ValueError, match="no column 'label'"):
@@ -147,9 +133,7 @@ def dataset_folder(make_dataset: Callable, tmp_path: Path) -> Path:
     return folder
 
 
-def test_command(
-    model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command(model_folder: Path, dataset_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "results"
     options = EvaluateOptions(
         model=str(model_folder),

@@ -96,12 +96,9 @@ def test_full_disk_leaves_the_old_file(
 def test_table(report: EvaluationReport) -> None:
     lines = report.table().splitlines()
     assert lines[0] == (
-        "model_1, split test: 20 images of 10 systems (no_sub 10, cdm 10, axion 0); 2 unlabelled images "
-        "left out"
+        "model_1, split test: 20 images of 10 systems (no_sub 10, cdm 10, axion 0); 2 unlabelled images left out"
     )
     assert "ROC AUC, macro              0.9500   0.9300 - 0.9700" in lines
     assert any(line.startswith("ROC AUC, axion") and "undefined" in line for line in lines)
-    without = dataclasses.replace(
-        report, bootstrap_samples=0, metrics={k: Measurement(0.5) for k in report.metrics}
-    )
+    without = dataclasses.replace(report, bootstrap_samples=0, metrics={k: Measurement(0.5) for k in report.metrics})
     assert "interval" not in without.table()

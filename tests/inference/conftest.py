@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 
+from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 from deeplense_hf.models.modeling_deeplense_swin import DeepLenseSwinForImageClassification
 from deeplense_hf.models.presets import build_config
 

@@ -110,10 +110,7 @@ def test_unreadable_files_get_a_row_with_the_reason(run: Callable, image_folder:
         assert name in rows[name]["error"]
         assert rows[name]["predicted_class"] is None
         assert rows[name]["probability_cdm"] is None
-    assert (
-        "has 3 bands, but the model takes 1 band; choose bands with --bands"
-        in rows["three_bands.npy"]["error"]
-    )
+    assert "has 3 bands, but the model takes 1 band; choose bands with --bands" in rows["three_bands.npy"]["error"]
     assert rows["image_3.npy"]["error"] is None
 
 
@@ -274,9 +271,7 @@ def test_full_disk_keeps_the_parts(run: Callable, tmp_path: Path, monkeypatch: p
     assert_same_rows(run(), expected)
 
 
-def test_kill_between_the_last_two_steps(
-    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kill_between_the_last_two_steps(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(PredictionStore, "discard", lambda store: None)
         expected = run()
@@ -321,9 +316,7 @@ def test_nothing_to_classify(run: Callable, tmp_path: Path) -> None:
         run(input=[str(bad)])
     (bad / "a.npy").write_bytes(b"not an array")
     (bad / "b.npy").write_bytes(b"")
-    with pytest.raises(
-        ValueError, match=r"none of the 2 images could be classified; the first one: .*a\.npy"
-    ):
+    with pytest.raises(ValueError, match=r"none of the 2 images could be classified; the first one: .*a\.npy"):
         run(input=[str(bad)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "images", "model"]
     with pytest.raises(FileNotFoundError, match="nowhere"):

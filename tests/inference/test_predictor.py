@@ -24,9 +24,7 @@ def test_probabilities(save_model: Callable) -> None:
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
     with torch.no_grad():
-        logits = predictor.model(
-            pixel_values=predictor.processor.process_batch(torch.from_numpy(IMAGES))
-        ).logits
+        logits = predictor.model(pixel_values=predictor.processor.process_batch(torch.from_numpy(IMAGES))).logits
     np.testing.assert_allclose(probabilities, logits.double().softmax(-1).numpy(), atol=1e-6)
     one_by_one = np.concatenate([predictor.probabilities(IMAGES[i : i + 1]) for i in range(6)])
     np.testing.assert_allclose(one_by_one, probabilities, atol=1e-6)
@@ -132,9 +130,7 @@ def test_incomplete_folders_are_refused(save_model: Callable, tmp_path: Path) ->
 
 def test_untrained_head_and_foreign_config_are_refused(save_model: Callable, tmp_path: Path) -> None:
     folder = save_model()
-    config = SwinConfig(
-        image_size=32, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, num_channels=1
-    )
+    config = SwinConfig(image_size=32, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, num_channels=1)
     SwinModel(config).save_pretrained(folder)
     with pytest.raises(ValueError, match="it is not a trained classifier"):
         Predictor.from_pretrained(folder)

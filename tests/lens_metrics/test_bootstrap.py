@@ -11,9 +11,7 @@ from deeplense_hf.lens_metrics.bootstrap import bootstrap_intervals, resample_co
 NAMES = ("no_sub", "cdm", "axion")
 
 
-def test_same_seed_same_intervals_whatever_the_block(
-    monkeypatch: pytest.MonkeyPatch, random_case: Callable
-) -> None:
+def test_same_seed_same_intervals_whatever_the_block(monkeypatch: pytest.MonkeyPatch, random_case: Callable) -> None:
     labels, scores = random_case(90, 3, seed=0)
     first = bootstrap_intervals(labels, scores, NAMES, samples=50, seed=4)
     monkeypatch.setattr(bootstrap, "_ELEMENTS_AT_ONCE", 90 * 7)

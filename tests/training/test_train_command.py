@@ -102,7 +102,12 @@ def test_killed_run_resumes_to_the_same_weights(
     assert refused.returncode == 1
     assert "--resume_from_checkpoint" in refused.stderr
     resumed = subprocess.run(
-        [*command, "--resume_from_checkpoint"], capture_output=True, text=True, env=environment, timeout=240, check=False
+        [*command, "--resume_from_checkpoint"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=240,
+        check=False,
     )
     assert resumed.returncode == 0, resumed.stderr
     straight, interrupted = (load_file(folder / "model.safetensors") for folder in (finished, output))
