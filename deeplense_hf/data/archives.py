@@ -1,11 +1,16 @@
-"""Unpack archives of original files without letting them write anywhere else."""
+"""Unpack archives of original files without letting them write anywhere else, or fill the disk."""
 
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
-ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_MAX_EXPANSION = 200
+_ALWAYS_ALLOWED = 2**30
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 
 
 def is_archive(path: Path) -> bool:
@@ -39,7 +44,8 @@ def archive_stem(path: Path) -> str:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack the regular files of an archive below a folder.
 
-    Links, devices and names that lead outside the folder are refused; so is an archive larger than the free disk.
+    Refused are links, devices, names that lead outside the folder, and archives that grow beyond 200 times their size
+    (and 1 GiB) or the free disk; a refused archive may leave files in the folder.
 
     Args:
         archive: A zip or tar file.
@@ -54,8 +60,17 @@ def unpack(archive: Path, folder: Path) -> None:
             _unpack_zip(archive, folder)
         else:
             _unpack_tar(archive, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{archive.name} is damaged or unsafe: {' '.join(str(error).split())}.") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(archive, error) from None
+    except _DAMAGED as error:
+        raise _damaged(archive, error) from None
+
+
+def _damaged(archive: Path, error: BaseException) -> ValueError:
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return ValueError(f"{archive.name} is damaged or unsafe ({reason}); nothing was imported.")
 
 
 def _unpack_zip(archive: Path, folder: Path) -> None:
@@ -69,21 +84,22 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
 
 
 def _unpack_tar(archive: Path, folder: Path) -> None:
-    try:
-        content = tarfile.open(archive)  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise ValueError(f"{archive.name} is damaged or unsafe: {error}.") from None
-    with content:
-        size = 0
+    room = shutil.disk_usage(folder).free
+    size = 0
+    with tarfile.open(archive) as content:
         for member in content:
             if not (member.isfile() or member.isdir()):
                 raise ValueError(f"{archive.name} is unsafe: '{member.name}' is neither a file nor a folder.")
             size += member.size
-            _check_room(archive, size, folder)
-        content.extractall(folder, filter="data")
+            _check_room(archive, size, folder, room)
+            content.extract(member, folder, filter="data")
 
 
-def _check_room(archive: Path, size: int, folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise ValueError(f"{archive.name} unpacks to {size} bytes, but {folder} has room for {free}.")
+def _check_room(archive: Path, size: int, folder: Path, room: int | None = None) -> None:
+    room = shutil.disk_usage(folder).free if room is None else room
+    if size > room:
+        raise ValueError(f"{archive.name} unpacks to {size} bytes or more, but {folder.parent} has room for {room}.")
+    if size > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * archive.stat().st_size):
+        raise ValueError(
+            f"{archive.name} is refused: it unpacks to {size} bytes or more, over {_MAX_EXPANSION} times its size."
+        )

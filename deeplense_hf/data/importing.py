@@ -232,15 +232,14 @@ def _write(options: ImportOptions, collection: "Collection", mark: str, output_d
         details=_report_section(report),
         origin="Imported from original files; their licence and citation apply.",
         tags=("imported",),
-        licence=None,
-        fingerprint=mark,
+        licence="unknown",
     )
     write_dataset(
         output_dir,
         features(names, *shape),
         collection.plans(splits, options.pixel_scale, options.instrument, options.seed),
         provenance,
-        card.text(),
+        card,
         {REPORT_FILE: json.dumps(report, indent=2) + "\n"},
     )
 

@@ -83,12 +83,13 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
 }
 
 CLASS_ALIASES: dict[str, str] = {
-    **dict.fromkeys(("no_sub", "no", "nosub", "no_substructure", "no_subhalo", "smooth", "none"), "no_sub"),
+    **dict.fromkeys(("no_sub", "no", "nosub", "no_substructure", "nosubstructure", "no_subhalo", "smooth"), "no_sub"),
     **dict.fromkeys(("cdm", "sphere", "spheres", "spherical", "subhalo", "subhalos", "subhaloes", "particle"), "cdm"),
     **dict.fromkeys(("axion", "axions", "vort", "vortex", "vortices"), "axion"),
     **dict.fromkeys(("sub", "substructure", "with_sub"), "sub"),
     **dict.fromkeys(("lens", "lenses", "lensed"), "lens"),
-    **dict.fromkeys(("non_lens", "nonlens", "non_lenses", "nonlenses", "not_lens", "no_lens", "unlensed"), "non_lens"),
+    **dict.fromkeys(("non_lens", "nonlens", "non_lenses", "nonlenses", "non_lensed", "nonlensed"), "non_lens"),
+    **dict.fromkeys(("not_lens", "not_lensed", "no_lens", "no_lenses", "nolens", "unlensed"), "non_lens"),
 }
 """Names of class folders found in the wild, in lower case with `_` between words."""
 
@@ -154,6 +155,19 @@ def place_of(parts: tuple[str, ...], aliases: dict[str, str]) -> tuple[str | Non
     return found_class, found_split
 
 
+def known_class_folders() -> str:
+    """List the names of class folders, for messages.
+
+    Returns:
+        For example `no_sub (also no, nosub, smooth); cdm (also sphere)`.
+    """
+    texts = []
+    for name in dict.fromkeys(CLASS_ALIASES.values()):
+        spellings = [alias for alias, meant in CLASS_ALIASES.items() if meant == name and alias != name]
+        texts.append(f"{name} (also {', '.join(spellings)})")
+    return "; ".join(texts)
+
+
 def label_set(found: Iterable[str]) -> tuple[str, ...]:
     """Return the declared classes that cover the found ones.
 
@@ -161,16 +175,21 @@ def label_set(found: Iterable[str]) -> tuple[str, ...]:
         found: Names of classes.
 
     Returns:
-        The smallest entry of `LABEL_SETS` that holds all of them, in its order; the names themselves, sorted, if they
-        are no declared classes at all.
+        The smallest entry of `LABEL_SETS` that holds all of them, in its order, the first of equal ones; the names
+        themselves, sorted, if they are no declared classes at all; nothing if there are none.
 
     Raises:
         ValueError: If they belong to different tasks.
     """
     names = set(found)
+    if not names:
+        return ()
     fitting = [classes for classes in LABEL_SETS.values() if names <= set(classes)]
+    if names == {"no_sub"}:
+        # by itself it says no more than that substructure is the subject
+        return LABEL_SETS["substructure"]
     if fitting:
-        return min(fitting, key=len) if names != {"no_sub"} else LABEL_SETS["substructure"]
+        return min(fitting, key=len)
     declared = {name for classes in LABEL_SETS.values() for name in classes}
     if not names & declared:
         return tuple(sorted(names))

@@ -1,17 +1,14 @@
 """The command `simulate`: a published DeepLense population as a data set."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deeplense_hf.simulation.recipes import Recipe
 
     from .records import RecordBatch
-
-# raised whenever the same recipe and seed would give other images, so that cached data sets are made anew
-GENERATION = 1
 
 
 @dataclass
@@ -33,6 +30,8 @@ class SimulateOptions:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        if not self.output_dir.strip():
+            raise ValueError("output_dir is empty; give a folder as --output_dir.")
         for name in ("images_per_class", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
@@ -72,15 +71,15 @@ def simulate_into_cache(recipe: str, images_per_class: int, seed: int, root: Pat
         ValueError: If an option is out of range.
         OSError: If the disk refuses.
     """
-    options = SimulateOptions(output_dir="", recipe=recipe, images_per_class=images_per_class, seed=seed)
-    name = f"{recipe}-{images_per_class}-per-class-seed-{seed}-{fingerprint(options)}"
-    options.output_dir = str(root / "simulated" / name)
-    build_simulated(options)
-    return Path(options.output_dir)
+    cache = root / "simulated"
+    options = SimulateOptions(str(cache), recipe, images_per_class, seed)
+    folder = cache / f"{recipe}-{images_per_class}-per-class-seed-{seed}-{fingerprint(options)}"
+    build_simulated(replace(options, output_dir=str(folder)))
+    return folder
 
 
 def fingerprint(options: SimulateOptions) -> str:
-    """Return what decides the content of a simulated data set.
+    """Return what decides the content of a simulated data set: the options and the code of the simulation.
 
     Args:
         options: Options of the command.
@@ -90,17 +89,14 @@ def fingerprint(options: SimulateOptions) -> str:
     """
     import hashlib
 
-    from deeplense_hf.simulation.recipes import get_recipe
+    from deeplense_hf.simulation import recipes
 
-    deciding = (
-        GENERATION,
-        get_recipe(options.recipe),
-        options.images_per_class,
-        options.seed,
-        options.validation_fraction,
-        options.test_fraction,
-    )
-    return hashlib.blake2b(repr(deciding).encode(), digest_size=6).hexdigest()
+    digest = hashlib.blake2b(repr(sorted(_deciding(options).items())).encode(), digest_size=6)
+    # other code may give other images: a data set of an earlier version is then made anew, not taken for the same
+    here = Path(__file__)
+    for path in sorted([*Path(recipes.__file__).parent.glob("*.py"), here, here.with_name("splits.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def build_simulated(options: SimulateOptions) -> bool:
@@ -128,18 +124,18 @@ def build_simulated(options: SimulateOptions) -> bool:
     systems = _systems_of_splits(recipe, options)
     if already_built(output_dir, mark):
         return False
+    check_device(options.device)
     size = recipe.instrument.image_size
-    names = list(recipe.class_names)
+    names = [str(name) for name in recipe.class_names]
     plans = {
         split: SplitPlan(len(chosen), _simulate_batches(recipe, chosen, split, options))
-        for split, chosen in zip(SPLITS, systems, strict=True)
-        if chosen
+        for split, chosen in systems.items()
     }
     counts = {
         split: {name: sum(system[0] == name for system in chosen) for name in names}
-        for split, chosen in zip(SPLITS, systems, strict=True)
-        if chosen
+        for split, chosen in systems.items()
     }
+    command = " ".join(f"--{name} {value}" for name, value in _deciding(options).items())
     card = DatasetCard(
         title=f"DeepLense {recipe.name.replace('_', ' ')}, simulated",
         summary=recipe.description,
@@ -147,24 +143,40 @@ def build_simulated(options: SimulateOptions) -> bool:
         image_shape=(1, size, size),
         details=_recipe_table(recipe),
         origin=(
-            f"Simulated by `deeplense-hf simulate --recipe {recipe.name} --images_per_class "
-            f"{options.images_per_class} --seed {options.seed}`. A system depends on recipe, class, seed and its number "
+            f"Simulated by `deeplense-hf simulate {command}`. A system depends on recipe, class, seed and its number "
             "only, and so does its split: systems held out here are held out in a larger data set of the same seed."
         ),
         tags=("simulation", recipe.name),
-        fingerprint=mark,
     )
-    provenance = {"fingerprint": mark, "command": "simulate", "options": _public(options), "counts": counts}
-    write_dataset(output_dir, features(names, 1, size, size), plans, provenance, card.text())
+    provenance = {"fingerprint": mark, "command": "simulate", "options": _deciding(options), "counts": counts}
+    write_dataset(output_dir, features(names, 1, size, size), plans, provenance, card)
     return True
 
 
-def _public(options: SimulateOptions) -> dict[str, object]:
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Args:
+        device: As torch names it.
+
+    Raises:
+        ValueError: If it cannot be used.
+    """
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = " ".join(str(error).split()).partition(".")[0]
+        raise ValueError(f"device={device!r} cannot be used ({reason}); use cpu, or cuda where there is one.") from None
+
+
+def _deciding(options: SimulateOptions) -> dict[str, object]:
     """Options that decide the content."""
-    return {k: v for k, v in asdict(options).items() if k not in ("output_dir", "batch_size", "device")}
+    return {name: value for name, value in asdict(options).items() if name not in ("output_dir", "batch_size", "device")}
 
 
-def _systems_of_splits(recipe: "Recipe", options: SimulateOptions) -> list[list[tuple[str, int]]]:
+def _systems_of_splits(recipe: "Recipe", options: SimulateOptions) -> dict[str, list[tuple[str, int]]]:
     """Choose (class, number) of every split's systems, in an order that says nothing about the class."""
     import numpy as np
 
@@ -172,12 +184,13 @@ def _systems_of_splits(recipe: "Recipe", options: SimulateOptions) -> list[list[
     from .splits import split_of_systems
 
     split_of = split_of_systems(options.images_per_class, options.validation_fraction, options.test_fraction)
-    chosen = []
-    for number in range(len(SPLITS)):
+    chosen = {}
+    for number, split in enumerate(SPLITS):
         indices = np.flatnonzero(split_of == number)
-        systems = [(name, int(index)) for name in recipe.class_names for index in indices]
-        order = np.random.default_rng([options.seed, number]).permutation(len(systems))
-        chosen.append([systems[row] for row in order])
+        systems = [(str(name), int(index)) for name in recipe.class_names for index in indices]
+        if systems:
+            order = np.random.default_rng([options.seed, number]).permutation(len(systems))
+            chosen[split] = [systems[row] for row in order]
     return chosen
 
 
@@ -188,9 +201,7 @@ def _simulate_batches(
     import numpy as np
     from tqdm import tqdm
 
-    from deeplense_hf.simulation.simulator import simulate_batch
-
-    from .records import RecordBatch, join
+    from .records import join
 
     with tqdm(total=len(systems), desc=f"simulating {recipe.name} {split}", unit="image") as progress:
         for start in range(0, len(systems), options.batch_size):
@@ -198,23 +209,34 @@ def _simulate_batches(
             parts, places = [], []
             for label, name in enumerate(recipe.class_names):
                 rows = [row for row, system in enumerate(batch) if system[0] == name]
-                if not rows:
-                    continue
-                indices = [batch[row][1] for row in rows]
-                result = simulate_batch(recipe, name, indices, options.seed, device=options.device)
-                columns = {
-                    **result.parameters,
-                    "system_id": [f"{recipe.name}/{options.seed}/{name}/{index}" for index in indices],
-                    "pixel_scale": [recipe.instrument.pixel_scale] * len(rows),
-                    "instrument": [recipe.instrument.name] * len(rows),
-                    "recipe": [recipe.name] * len(rows),
-                    "seed": [options.seed] * len(rows),
-                    "system_index": indices,
-                }
-                parts.append(RecordBatch(result.images, np.full(len(rows), label), columns))
-                places += rows
+                if rows:
+                    parts.append(_simulate_class(recipe, label, [batch[row][1] for row in rows], options))
+                    places += rows
             yield join(parts).take(np.argsort(places))
             progress.update(len(batch))
+
+
+def _simulate_class(recipe: "Recipe", label: int, indices: list[int], options: SimulateOptions) -> "RecordBatch":
+    """Simulate some systems of one class."""
+    import numpy as np
+
+    from deeplense_hf.simulation.simulator import simulate_batch
+
+    from . import schema
+    from .records import RecordBatch
+
+    name, count = recipe.class_names[label], len(indices)
+    result = simulate_batch(recipe, name, indices, options.seed, device=options.device)
+    columns: dict[str, Any] = {
+        **result.parameters,
+        schema.SYSTEM_ID: [f"{recipe.name}/{options.seed}/{name}/{index}" for index in indices],
+        schema.PIXEL_SCALE: [recipe.instrument.pixel_scale] * count,
+        schema.INSTRUMENT: [recipe.instrument.name] * count,
+        schema.RECIPE: [recipe.name] * count,
+        schema.SEED: [options.seed] * count,
+        schema.SYSTEM_INDEX: indices,
+    }
+    return RecordBatch(result.images, np.full(count, label), columns)
 
 
 def _recipe_table(recipe: "Recipe") -> str:
@@ -227,6 +249,5 @@ def _recipe_table(recipe: "Recipe") -> str:
             continue
         shown = ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
         rows.append((f"`{name}`", shown))
-    return "## Recipe\n\nEvery number, quirks of the published data included; `simulation/recipes.py` explains each.\n\n" + (
-        markdown_table(("field", "value"), rows)
-    )
+    intro = "Every number, quirks of the published data included; `simulation/recipes.py` explains each."
+    return f"## Recipe\n\n{intro}\n\n{markdown_table(('field', 'value'), rows)}"

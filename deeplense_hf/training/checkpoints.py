@@ -1,7 +1,11 @@
 """Where a run writes, and from where it goes on after a kill."""
 
+import errno
 import json
+import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -13,6 +17,8 @@ from .options import TrainOptions
 
 OPTIONS_FILE = "training_options.yaml"
 FINISHED_FILE = "metrics.json"
+# free space that no checkpoint fits into [bytes]
+ALMOST_NOTHING = 2**20
 RESUME_WORDS = ("last", "true", "yes", "1")
 
 
@@ -32,6 +38,30 @@ def is_complete(checkpoint: Path) -> bool:
     except (OSError, ValueError, SafetensorError):
         return False
     return all(zipfile.is_zipfile(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt"))
+
+
+@contextmanager
+def full_disk_explained(folder: Path) -> Iterator[None]:
+    """Say that the disk is full where safetensors and torch report internal failures of writing.
+
+    Args:
+        folder: Where is written.
+
+    Yields:
+        Nothing; wrap the writing.
+
+    Raises:
+        OSError: If writing failed on a full disk.
+    """
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        # safetensors passes the system's words on and removes its file; torch says neither, and leaves its file
+        if "No space left" not in str(error) and shutil.disk_usage(folder).free > ALMOST_NOTHING:
+            raise
+        raise OSError(
+            errno.ENOSPC, "the disk is full; free some space, then go on with --resume_from_checkpoint", str(folder)
+        ) from error
 
 
 def last_complete_checkpoint(output_dir: Path) -> Path | None:

@@ -37,7 +37,7 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
 
     from deeplense_hf.data.loading import load_lenses
 
-    from .checkpoints import choose_output_dir, find_checkpoint
+    from .checkpoints import choose_output_dir, find_checkpoint, full_disk_explained
     from .setup import build_model_and_processor, use_cpu_threads, with_validation
     from .tasks import TASKS
 
@@ -56,8 +56,9 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
     if trainer.is_world_process_zero():
         _announce(options, trainer, splits)
         write_options(output_dir, options, arguments)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(output_dir))
+    with full_disk_explained(output_dir):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(output_dir))
     report = _evaluate(options, trainer, splits, processor, output_dir)
     if trainer.is_world_process_zero() and report is not None:
         print(f"\n{report.table()}\n")

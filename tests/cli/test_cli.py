@@ -59,7 +59,7 @@ def test_options_survive_a_round_trip(tmp_path: Path) -> None:
 def test_yaml_mistakes_name_file_and_value(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match="options.yaml") as error:
+    with pytest.raises(ValueError, match=r"options\.yaml") as error:
         parse("--config", str(path), "--source", "x")
     assert message in str(error.value)
 

@@ -1,0 +1,45 @@
+"""Which checkpoint is resumed, and what is said when there is none."""
+
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from deeplense_hf.training import checkpoints
+
+
+def write_checkpoint(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    save_file({"weight": torch.zeros(4)}, folder / "model.safetensors")
+    for name in ("optimizer.pt", "scheduler.pt"):
+        torch.save({}, folder / name)
+    (folder / "trainer_state.json").write_text("{}")
+    return folder
+
+
+def test_newest_complete_checkpoint_is_found(tmp_path: Path) -> None:
+    first, second = (write_checkpoint(tmp_path / f"checkpoint-{step}") for step in (9, 10))
+    assert checkpoints.last_complete_checkpoint(tmp_path) == second
+    (second / "optimizer.pt").write_bytes(b"cut off")
+    assert checkpoints.last_complete_checkpoint(tmp_path) == first
+    (first / "model.safetensors").write_bytes(b"cut off")
+    assert checkpoints.last_complete_checkpoint(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json"])
+def test_missing_file_makes_a_checkpoint_incomplete(name: str, tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "checkpoint-1")
+    assert checkpoints.is_complete(folder)
+    (folder / name).unlink()
+    assert not checkpoints.is_complete(folder)
+
+
+def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="a bug"), checkpoints.full_disk_explained(tmp_path):
+        raise RuntimeError("a bug")
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda folder: usage(1, 1, 0))
+    with pytest.raises(OSError, match="the disk is full"), checkpoints.full_disk_explained(tmp_path):
+        raise RuntimeError("PytorchStreamWriter failed writing file")
