@@ -96,6 +96,26 @@ def already_built(output_dir: Path, fingerprint: str) -> bool:
     return True
 
 
+def fingerprint_of(choices: Iterable[str], code: Iterable[Path]) -> str:
+    """Hash what decides the content of a data set.
+
+    Other code may give other images, so a data set of an earlier version is made anew and not taken for the same.
+
+    Args:
+        choices: Options, names of files and the like.
+        code: Python files whose output the data set is.
+
+    Returns:
+        Twelve hexadecimal digits.
+    """
+    digest = hashlib.blake2b(digest_size=6)
+    for choice in choices:
+        digest.update(choice.encode() + b"\n")
+    for path in sorted(code):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def write_dataset(
     output_dir: Path,
     declared: "Features",

@@ -88,7 +88,12 @@ class DatasetCard:
         columns = markdown_table(
             ("column", "type", "unit", "meaning"),
             [
-                (f"`{IMAGE}`", f"float32 ({bands}, {height}, {width})", "as observed", "bands, rows, columns; not normalised"),
+                (
+                    f"`{IMAGE}`",
+                    f"float32 ({bands}, {height}, {width})",
+                    "as observed",
+                    "bands, rows, columns; not normalised",
+                ),
                 (f"`{LABEL}`", "ClassLabel", "", ", ".join(names) if any(names) else "-1: no class is known"),
                 *((f"`{n}`", c.dtype, c.unit, c.description) for n, c in COLUMNS.items()),
             ],
@@ -101,7 +106,7 @@ class DatasetCard:
                 counts,
                 "A lens system lies in one split only. Columns that do not apply to an image are null.",
                 "## Use",
-                "```python\nfrom datasets import load_dataset\n\nlenses = load_dataset(\"path/of/this/folder\")\n"
+                '```python\nfrom datasets import load_dataset\n\nlenses = load_dataset("path/of/this/folder")\n'
                 'image = lenses["train"].with_format("numpy")[0]["image"]\n```',
                 "## Columns",
                 columns,

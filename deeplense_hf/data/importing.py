@@ -1,13 +1,8 @@
 """The command `import`: original lens files as a data set."""
 
-import hashlib
 import json
-import shutil
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +13,6 @@ if TYPE_CHECKING:
     from .collecting import Collection
 
 REPORT_FILE = "import_report.json"
-# raised whenever the same files would give another data set
-GENERATION = 1
 _SHOWN_REJECTIONS = 10
 
 
@@ -36,20 +29,22 @@ class ImportOptions:
     pixel_scale: float | None = field(
         default=None, metadata={"help": "pixel scale of files that do not say it [arcsec/pixel]"}
     )
-    instrument: str | None = field(default=None, metadata={"help": "camera that took the images"})
+    instrument: str | None = field(default=None, metadata={"help": "camera of files that do not say it"})
     aliases: list[str] = field(
         default_factory=list, metadata={"help": "further names of class folders, for example smooth_set=no_sub"}
     )
     validation_fraction: float = field(
         default=0.1, metadata={"help": "share of the validation split, if no folder names a split"}
     )
-    test_fraction: float = field(
-        default=0.1, metadata={"help": "share of the test split, if no folder names a split"}
-    )
+    test_fraction: float = field(default=0.1, metadata={"help": "share of the test split, if no folder names a split"})
+    unlabelled: bool = field(default=False, metadata={"help": "folders say nothing about classes; no label is given"})
     seed: int = field(default=0, metadata={"help": "seed of the splits and of the order of rows"})
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check the values."""
+        for name in ("source", "output_dir"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name} is empty; give a path as --{name}.")
         if self.pixel_scale is not None and not self.pixel_scale > 0:
             raise ValueError(f"pixel_scale={self.pixel_scale} arcsec must be positive.")
         if self.seed < 0:
@@ -95,10 +90,11 @@ def import_into_cache(source: Path, seed: int, root: Path) -> Path:
         ValueError: If there is no readable image.
         OSError: If the disk refuses.
     """
-    options = ImportOptions(source=str(source), output_dir="", seed=seed)
-    options.output_dir = str(root / "imported" / f"{normalise_name(source.name)}-{fingerprint(options)}")
-    build_imported(options)
-    return Path(options.output_dir)
+    cache = root / "imported"
+    options = ImportOptions(str(source), str(cache), seed=seed)
+    folder = cache / f"{normalise_name(source.resolve().name)}-{fingerprint(options)}"
+    build_imported(replace(options, output_dir=str(folder)))
+    return folder
 
 
 def fingerprint(options: ImportOptions) -> str:
@@ -113,18 +109,20 @@ def fingerprint(options: ImportOptions) -> str:
     Raises:
         FileNotFoundError: If the source does not exist.
     """
+    from .build import fingerprint_of, is_dataset_folder
+    from .readers import find_image_files
+
     source = Path(options.source).expanduser()
     if not source.exists():
         raise FileNotFoundError(f"{source} does not exist; give a folder, a file or an archive as --source.")
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    deciding = hashlib.blake2b(digest_size=6)
-    for path in files:
+    if source.is_dir() and is_dataset_folder(source):
+        raise ValueError(f"{source} is a data set already; load it with load_dataset('{source}').")
+    choices = [source.resolve().name, repr(sorted(_deciding(options).items()))]
+    for path in [source] if is_archive(source) else find_image_files([source]):
         status = path.stat()
-        name = path.name if source.is_file() else path.relative_to(source)
-        deciding.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    choices = {name: value for name, value in vars(options).items() if name not in ("source", "output_dir")}
-    deciding.update(f"{GENERATION} {source.name} {choices}".encode())
-    return deciding.hexdigest()
+        name = path.name if source.is_file() else path.relative_to(source).as_posix()
+        choices.append(f"{name} {status.st_size} {status.st_mtime_ns}")
+    return fingerprint_of(choices, Path(__file__).parent.glob("*.py"))
 
 
 def build_imported(options: ImportOptions) -> bool:
@@ -143,19 +141,29 @@ def build_imported(options: ImportOptions) -> bool:
     """
     from .build import already_built
     from .collecting import collect
+    from .splits import check_fractions
+    from .staging import temporary_sibling
 
+    check_fractions(options.validation_fraction, options.test_fraction)
+    aliases = parse_aliases(options.aliases)
     mark = fingerprint(options)
     output_dir = Path(options.output_dir)
     if already_built(output_dir, mark):
         return False
     source = Path(options.source).expanduser()
-    aliases = parse_aliases(options.aliases)
-    with _opened(source, output_dir) as root, _scratch(output_dir) as scratch:
-        name = archive_stem(source) if is_archive(source) else source.resolve().name
-        collection = collect(root, name, aliases, scratch)
+    with temporary_sibling(output_dir) as temporary:
+        root, name, pixels = source, source.resolve().name, temporary / "pixels"
+        pixels.mkdir()
+        if is_archive(source):
+            root, name = temporary / "unpacked", archive_stem(source)
+            root.mkdir()
+            unpack(source, root)
+        elif source.is_file():
+            name = source.stem
+        collection = collect(root, name, aliases, options.unlabelled, pixels)
         if not collection.items:
-            reasons = "; ".join(rejected.reason for rejected in collection.rejected[:3])
-            raise ValueError(f"{source} holds no readable image" + (f": {reasons}" if reasons else "."))
+            reasons = " ".join(rejected.reason for rejected in collection.rejected[:3])
+            raise ValueError(f"{source} holds no readable image ({len(collection.rejected)} files tried): {reasons}")
         _write(options, collection, mark, output_dir)
     return True
 
@@ -182,27 +190,9 @@ def parse_aliases(aliases: list[str]) -> dict[str, str]:
     return parsed
 
 
-@contextmanager
-def _opened(source: Path, output_dir: Path) -> Iterator[Path]:
-    """Give the folder or file to read; archives are unpacked into a temporary folder beside the output."""
-    if not is_archive(source) or source.is_dir():
-        yield source
-        return
-    with _scratch(output_dir) as folder:
-        unpack(source, folder)
-        yield folder
-
-
-@contextmanager
-def _scratch(output_dir: Path) -> Iterator[Path]:
-    """Give a temporary folder on the disk of the output."""
-    parent = output_dir.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".deeplense-import-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _deciding(options: ImportOptions) -> dict[str, Any]:
+    """Options that decide the content."""
+    return {name: value for name, value in asdict(options).items() if name not in ("source", "output_dir")}
 
 
 def _write(options: ImportOptions, collection: "Collection", mark: str, output_dir: Path) -> None:
@@ -221,7 +211,8 @@ def _write(options: ImportOptions, collection: "Collection", mark: str, output_d
     provenance = {
         "fingerprint": mark,
         "command": "import",
-        "options": {name: value for name, value in vars(options).items() if name != "output_dir"},
+        "source": options.source,
+        "options": _deciding(options),
         "counts": counts,
     }
     card = DatasetCard(
@@ -237,7 +228,7 @@ def _write(options: ImportOptions, collection: "Collection", mark: str, output_d
     write_dataset(
         output_dir,
         features(names, *shape),
-        collection.plans(splits, options.pixel_scale, options.instrument, options.seed),
+        collection.plans(splits, options.pixel_scale, options.instrument),
         provenance,
         card,
         {REPORT_FILE: json.dumps(report, indent=2) + "\n"},

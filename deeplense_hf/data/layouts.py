@@ -3,7 +3,7 @@
 | array | taken as |
 |---|---|
 | `(h, w)` | one image |
-| `(c, h, w)` or `(h, w, c)`, c at most 16 and the shortest axis | one image of c bands; where both fit, the first axis |
+| `(c, h, w)` or `(h, w, c)`, c at most 16 and the shortest axis | one image of c bands; if both fit, the first axis |
 | `(n, h, h)`, n above 16 | n images of one band |
 | `(n, c, h, w)` or `(n, h, w, c)` | n images of c bands |
 | `(batches, n, c, h, w)` | batches x n images of c bands |

@@ -1,18 +1,23 @@
 """Load lens images by whatever name, and decode them fast."""
 
+import difflib
+import errno
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from datasets import Array3D, Dataset, DatasetDict, load_dataset
 from numpy.typing import NDArray
 
 from .build import is_dataset_folder
-from .schema import IMAGE, LABEL
+from .schema import IMAGE, LABEL, UNLABELLED
 
 DEFAULT_IMAGES_PER_CLASS = 1000
+_HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def cache_root() -> Path:
@@ -50,15 +55,15 @@ def load_lenses(
     if source in RECIPES:
         from .simulate import simulate_into_cache
 
-        folder = simulate_into_cache(source, images_per_class or DEFAULT_IMAGES_PER_CLASS, seed, root)
-        return _load_folder(folder)
+        count = DEFAULT_IMAGES_PER_CLASS if images_per_class is None else images_per_class
+        return _load_folder(simulate_into_cache(source, count, seed, root))
     if path.is_dir() and is_dataset_folder(path):
         return _load_folder(path)
-    if path.exists():
+    if source.strip() and path.exists():
         from .importing import import_into_cache
 
         return _load_folder(import_into_cache(path, seed, root))
-    return _load_from_hub(source, sorted(RECIPES))
+    return _load_from_hub(source, list(RECIPES))
 
 
 def _load_folder(folder: Path) -> DatasetDict:
@@ -66,13 +71,20 @@ def _load_folder(folder: Path) -> DatasetDict:
     from datasets.exceptions import DatasetsError
 
     try:
-        splits = load_dataset(str(folder))
+        splits = load_dataset(str(folder.resolve()))
     except (DatasetsError, OSError, ValueError) as error:
-        reason = error.__cause__ or error
-        raise ValueError(
-            f"{folder} cannot be read as a data set ({' '.join(str(reason).split())[:200]}); build it again."
-        ) from None
+        _raise_if_disk_fails(error)
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise ValueError(f"{folder} cannot be read as a data set ({reason}); remove it and build it again.") from None
     return check_schema(splits, str(folder))
+
+
+def _raise_if_disk_fails(error: BaseException | None) -> None:
+    """Pass on that the disk is full or refuses, which `datasets` wraps; the data set is not to blame."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise OSError(error.errno, error.strerror, error.filename) from None
+        error = error.__cause__ or error.__context__
 
 
 def _load_from_hub(source: str, recipes: Sequence[str]) -> DatasetDict:
@@ -80,16 +92,18 @@ def _load_from_hub(source: str, recipes: Sequence[str]) -> DatasetDict:
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
-    looks_like_id = source.count("/") <= 1 and not source.startswith((".", "/", "~"))
-    if looks_like_id:
+    if _HUB_ID.fullmatch(source):
         try:
             return check_schema(load_dataset(source), source)
-        except (DatasetsError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError):
+        except (DatasetsError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError) as error:
+            if isinstance(error, DatasetsError):
+                _raise_if_disk_fails(error)
             # nothing of that name can be reached: one sentence for all of it below
-            pass
+    close = difflib.get_close_matches(source, recipes, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
     raise FileNotFoundError(
         f"data set '{source}' is not a recipe ({', '.join(recipes)}), an existing folder or archive, or a data set "
-        "that can be reached on the Hugging Face Hub."
+        f"that can be reached on the Hugging Face Hub{hint}"
     )
 
 
@@ -108,11 +122,13 @@ def check_schema(splits: DatasetDict, name: str) -> DatasetDict:
     """
     for split in splits.values():
         feature = split.features.get(IMAGE)
-        if not isinstance(feature, Array3D) or feature.dtype != "float32" or None in feature.shape:
-            raise ValueError(
-                f"'{name}' has no column '{IMAGE}' of float32 arrays (bands, height, width); import its files with "
-                "scripts/import_dataset.py."
-            )
+        if isinstance(feature, Array3D) and feature.dtype == "float32" and None not in feature.shape:
+            continue
+        found = f"is {feature}" if feature is not None else f"is missing among {', '.join(split.features)}"
+        raise ValueError(
+            f"'{name}' needs a column '{IMAGE}' of float32 arrays of one shape (bands, height, width), but it {found}; "
+            "import the original files with scripts/import_dataset.py."
+        )
     return splits
 
 
@@ -151,28 +167,41 @@ class LensImageDecoder:
             `(bands, height, width)` for one row, `(rows, bands, height, width)` for several; a copy.
 
         Raises:
-            IndexError: If a row does not exist.
+            IndexError: If a row does not exist, or is not given by a number.
         """
         if isinstance(rows, slice):
             rows = range(*rows.indices(len(self)))
-        asked = np.asarray(rows, dtype=np.int64)
+        asked = np.asarray(rows)
+        if asked.dtype.kind not in "iu" and asked.size:
+            raise IndexError(f"rows are given by their numbers, not by values of type {asked.dtype}.")
         positions = np.where(asked < 0, asked + len(self), asked).reshape(-1)
         if positions.size and (positions.min() < 0 or positions.max() >= len(self)):
             raise IndexError(f"row {asked} is not among the {len(self)} rows of the data set.")
         if self._indices is not None:
             positions = self._indices[positions]
+        images = self._take(positions.astype(np.int64))
+        return images if asked.ndim else images[0]
+
+    def __reduce__(self) -> tuple[type["LensImageDecoder"], tuple[Dataset]]:
+        """Travel to worker processes as the name of the mapped file, not as its content."""
+        return LensImageDecoder, (self.dataset,)
+
+    def _take(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Copy stored rows out of the chunks they lie in; row by row, which is faster than chunk by chunk."""
         images = np.empty((len(positions), *self.shape), dtype=np.float32)
         chunks = np.searchsorted(self._starts, positions, side="right") - 1
-        for chunk in np.unique(chunks):
-            members = chunks == chunk
-            images[members] = self._views[chunk][positions[members] - self._starts[chunk]]
-        return images if asked.ndim else images[0]
+        places = positions - self._starts[chunks]
+        for row, (chunk, place) in enumerate(zip(chunks.tolist(), places.tolist(), strict=True)):
+            images[row] = self._views[chunk][place]
+        return images
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class of each row, -1 where unknown, `(rows,)`."""
-        labels = self.column(LABEL)
-        return np.array([-1 if label is None else label for label in labels], dtype=np.int64)
+        if LABEL not in self.dataset.column_names:
+            return np.full(len(self), UNLABELLED, dtype=np.int64)
+        labels = self.dataset.data.column(LABEL).fill_null(UNLABELLED).to_numpy().astype(np.int64)
+        return labels if self._indices is None else labels[self._indices]
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column beside the images.
@@ -181,7 +210,7 @@ class LensImageDecoder:
             name: A name of `data.schema`.
 
         Returns:
-            One value per row: numbers with NaN for null in floating columns, objects with None in others.
+            One value per row: numbers, with NaN for null in floating columns; objects with None for null in others.
 
         Raises:
             KeyError: If there is no such column.
@@ -189,7 +218,8 @@ class LensImageDecoder:
         if name not in self.dataset.column_names:
             raise KeyError(f"the data set has no column '{name}'; it has {', '.join(self.dataset.column_names)}.")
         values = self.dataset.data.column(name)
-        array = values.to_numpy() if str(values.type) in ("float", "double") else np.array(values.to_pylist(), object)
+        plain = pa.types.is_floating(values.type) or (pa.types.is_integer(values.type) and not values.null_count)
+        array = values.to_numpy() if plain else np.array(values.to_pylist(), dtype=object)
         return array if self._indices is None else array[self._indices]
 
 
@@ -198,7 +228,7 @@ def _view(chunk: Any, shape: tuple[int, int, int]) -> NDArray[np.float32]:
     values = chunk.storage
     for _ in shape:
         if values.null_count:
-            raise ValueError(f"the column '{IMAGE}' has missing images; filter them out first.")
+            raise ValueError(f"the column '{IMAGE}' has missing images; filter them out and call flatten_indices().")
         values = values.flatten()
     return values.to_numpy(zero_copy_only=True).reshape(len(chunk), *shape)
 

@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 
 # what numpy's picklers of all protocols write, for Python 2 and 3; no instruction that makes objects of classes
-_ALLOWED_INSTRUCTIONS = frozenset(
-    "PROTO FRAME STOP GLOBAL STACK_GLOBAL REDUCE BUILD MEMOIZE PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET MARK TUPLE "
-    "TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE EMPTY_LIST LIST APPEND APPENDS NONE NEWTRUE NEWFALSE INT LONG LONG1 LONG4 BININT "
-    "BININT1 BININT2 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
-)
+# fmt: off
+_ALLOWED_INSTRUCTIONS = frozenset((
+    "PROTO", "FRAME", "STOP", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "MEMOIZE", "PUT", "BINPUT",
+    "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET", "MARK", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_TUPLE",
+    "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "NONE", "NEWTRUE", "NEWFALSE", "INT", "LONG", "LONG1", "LONG4",
+    "BININT", "BININT1", "BININT2", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE",
+    "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+))
+# fmt: on
+_NUMBERING_INSTRUCTIONS = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
 _NUMBER_KINDS = "biufc"
 # arrays of arrays of rows are the deepest layout found in the wild
 _MAX_DEPTH = 3
@@ -71,7 +75,7 @@ def _scan(content: bytes) -> None:
                 raise PickleRefusedError(
                     f"its pickle uses the instruction {instruction.name}, which no array of numbers needs"
                 )
-            if instruction.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > count:
+            if instruction.name in _NUMBERING_INSTRUCTIONS and int(argument or 0) > count:
                 # the memory for numbered objects grows with the highest number
                 raise PickleRefusedError("its pickle claims memory that it does not use")
     except (ValueError, IndexError, EOFError, OverflowError) as error:
@@ -79,7 +83,7 @@ def _scan(content: bytes) -> None:
 
 
 def _number_count(array: np.ndarray) -> int:
-    if array.dtype != object:
+    if not array.dtype.hasobject:
         return array.size
     return sum(_number_count(item) if isinstance(item, np.ndarray) else 1 for item in array.flat)
 
@@ -169,10 +173,9 @@ class _Array(_StandIn):
         if isinstance(payload, str):
             # bytes as Python 2 wrote them
             payload = payload.encode("latin1")
-        expected, there = math.prod(shape) * (1 if dtype == object else dtype.itemsize), None
-        if isinstance(payload, list if dtype == object else bytes | bytearray):
-            there = len(payload)
-        if there != expected or len(shape) > _MAX_AXES:
+        expected = math.prod(shape) * (1 if dtype.hasobject else dtype.itemsize)
+        fits = isinstance(payload, list if dtype.hasobject else bytes | bytearray) and len(payload) == expected
+        if not fits or len(shape) > _MAX_AXES:
             raise PickleRefusedError("its pickle holds an array whose content does not fit its shape")
         self._shape, self._type, self._fortran_order, self._payload = shape, dtype, fortran_order, payload
 
@@ -188,7 +191,7 @@ class _Array(_StandIn):
         if depth > _MAX_DEPTH:
             raise PickleRefusedError("its pickle nests arrays more deeply than images do")
         if self._resolved is None:
-            if self._type == object:
+            if self._type.hasobject:
                 flat = np.empty(len(self._payload), dtype=object)
                 for place, item in enumerate(self._payload):
                     flat[place] = _resolved(item, depth)
@@ -217,7 +220,7 @@ def _scalar(kind: Any, content: Any = None) -> Any:
     """Take the place of `scalar`: one number."""
     if isinstance(content, str):
         content = content.encode("latin1")
-    if not isinstance(kind, _Type) or kind.value == object or not isinstance(content, bytes):
+    if not isinstance(kind, _Type) or kind.value.hasobject or not isinstance(content, bytes):
         raise PickleRefusedError("its pickle holds a value that is not a number")
     if len(content) != kind.value.itemsize:
         raise PickleRefusedError("its pickle holds a number that is cut off")

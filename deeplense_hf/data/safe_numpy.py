@@ -1,9 +1,9 @@
 """Read `.npy` and `.npz` files without ever executing a pickle.
 
 DeepLense stores axion images as pickled object arrays `[image, mass]`. `np.load(allow_pickle=True)` would run whatever
-a file asks for. Here a pickle is first scanned for instructions that arrays and numbers do not need, and then read by an
-unpickler whose every name leads to a stand-in of this module: not even numpy's own code sees what the pickle says before
-it is checked (numpy's `__setstate__` reads beyond the end of a list that is too short).
+a file asks for. Here a pickle is first scanned for instructions that arrays and numbers do not need, and then read by
+an unpickler whose every name leads to a stand-in (`number_pickles.py`). Not even numpy's own code sees what the pickle
+says before it is checked: its `__setstate__` reads beyond the end of a list that is too short.
 """
 
 import io
@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -125,7 +125,7 @@ def _opened_npz(path: Path) -> Iterator[zipfile.ZipFile]:
         raise ValueError(f"{path.name} is not a complete .npz archive ({' '.join(str(error).split())}).") from None
 
 
-def _read_header(file: BinaryIO, name: str, size: int) -> Header:
+def _read_header(file: IO[bytes], name: str, size: int) -> Header:
     """Read and check the header of an array; afterwards `file` stands at its content."""
     if size == 0:
         raise ValueError(f"{name} is empty.")
@@ -136,7 +136,7 @@ def _read_header(file: BinaryIO, name: str, size: int) -> Header:
         shape, fortran_order, dtype = _HEADER_READERS[version](file, max_header_size=_MAX_HEADER)
     except (ValueError, EOFError, SyntaxError, TypeError, RecursionError) as error:
         raise ValueError(f"{name} is not a NumPy file ({' '.join(str(error).split())[:120]}).") from None
-    if dtype != np.dtype(object) and dtype.kind not in "biufc":
+    if dtype.kind not in "biufcO":
         raise _NotNumbersError(f"{name} holds values of type {dtype}, not numbers.")
     if any(length < 1 for length in shape):
         raise ValueError(f"{name} is an array of shape {shape}, which holds nothing.")
@@ -146,7 +146,7 @@ def _read_header(file: BinaryIO, name: str, size: int) -> Header:
     return shape, fortran_order, dtype
 
 
-def _unpickle(file: BinaryIO, name: str, size: int) -> np.ndarray:
+def _unpickle(file: IO[bytes], name: str, size: int) -> np.ndarray:
     """Read the pickled array behind a header."""
     if size > _MAX_PICKLE:
         raise ValueError(f"{name} holds a pickle of {size} bytes, at most {_MAX_PICKLE} are allowed.")

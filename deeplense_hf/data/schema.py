@@ -1,7 +1,7 @@
 """The one schema of lens images: columns, units, class names. Column names are spelled nowhere else."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,7 +113,7 @@ def normalise_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def class_and_split(folder: str, aliases: dict[str, str] | None = None) -> tuple[str | None, str | None]:
+def class_and_split(folder: str, aliases: Mapping[str, str] | None = None) -> tuple[str | None, str | None]:
     """Read class and split off the name of one folder.
 
     Args:
@@ -123,7 +123,7 @@ def class_and_split(folder: str, aliases: dict[str, str] | None = None) -> tuple
     Returns:
         The schema's names of class and split, None for what the name does not say.
     """
-    known = CLASS_ALIASES | (aliases or {})
+    known = {**CLASS_ALIASES, **(aliases or {})}
     name = normalise_name(folder)
     if name in known:
         return known[name], None
@@ -138,7 +138,7 @@ def class_and_split(folder: str, aliases: dict[str, str] | None = None) -> tuple
     return None, None
 
 
-def place_of(parts: tuple[str, ...], aliases: dict[str, str]) -> tuple[str | None, str | None]:
+def place_of(parts: tuple[str, ...], aliases: Mapping[str, str]) -> tuple[str | None, str | None]:
     """Read class and split off the folders of a file; the innermost one that says something counts.
 
     Args:
@@ -159,13 +159,13 @@ def known_class_folders() -> str:
     """List the names of class folders, for messages.
 
     Returns:
-        For example `no_sub (also no, nosub, smooth); cdm (also sphere)`.
+        For example `no_sub (no, nosub, ...), cdm (sphere, spheres, ...)`: every class and some of its spellings.
     """
     texts = []
     for name in dict.fromkeys(CLASS_ALIASES.values()):
         spellings = [alias for alias, meant in CLASS_ALIASES.items() if meant == name and alias != name]
-        texts.append(f"{name} (also {', '.join(spellings)})")
-    return "; ".join(texts)
+        texts.append(f"{name} ({', '.join(spellings[:2])}, ...)")
+    return ", ".join(texts)
 
 
 def label_set(found: Iterable[str]) -> tuple[str, ...]:

@@ -87,16 +87,13 @@ def fingerprint(options: SimulateOptions) -> str:
     Returns:
         Twelve hexadecimal digits.
     """
-    import hashlib
-
     from deeplense_hf.simulation import recipes
 
-    digest = hashlib.blake2b(repr(sorted(_deciding(options).items())).encode(), digest_size=6)
-    # other code may give other images: a data set of an earlier version is then made anew, not taken for the same
+    from .build import fingerprint_of
+
     here = Path(__file__)
-    for path in sorted([*Path(recipes.__file__).parent.glob("*.py"), here, here.with_name("splits.py")]):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    code = [*Path(recipes.__file__).parent.glob("*.py"), here, here.with_name("splits.py")]
+    return fingerprint_of([repr(sorted(_deciding(options).items()))], code)
 
 
 def build_simulated(options: SimulateOptions) -> bool:
@@ -116,7 +113,7 @@ def build_simulated(options: SimulateOptions) -> bool:
 
     from .build import SplitPlan, already_built, write_dataset
     from .card import DatasetCard
-    from .schema import SPLITS, features
+    from .schema import features
 
     recipe = get_recipe(options.recipe)
     output_dir = Path(options.output_dir)
@@ -173,7 +170,9 @@ def check_device(device: str) -> None:
 
 def _deciding(options: SimulateOptions) -> dict[str, object]:
     """Options that decide the content."""
-    return {name: value for name, value in asdict(options).items() if name not in ("output_dir", "batch_size", "device")}
+    return {
+        name: value for name, value in asdict(options).items() if name not in ("output_dir", "batch_size", "device")
+    }
 
 
 def _systems_of_splits(recipe: "Recipe", options: SimulateOptions) -> dict[str, list[tuple[str, int]]]:

@@ -255,8 +255,10 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None]:
         """Attend among all tokens, `(batch, tokens, dim)`; returns them with the weights or None."""
         batch, count, dim = tokens.shape
-        qkv = self.qkv(tokens).view(batch, count, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        attended, weights = self.attend(qkv[0], qkv[1], qkv[2], None, **kwargs)
+        query, key, value = (
+            part.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, dim=-1)
+        )
+        attended, weights = self.attend(query, key, value, None, **kwargs)
         return self.output(attended.reshape(batch, count, dim)), weights
 
 
