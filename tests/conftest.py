@@ -10,6 +10,9 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import pytest
 
 
@@ -26,3 +29,34 @@ def shared_data(repository_root: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} does not exist (set DEEPLENSE_SHARED_DATA to run on the workplace's images)")
     return folder
+
+
+@pytest.fixture
+def make_model() -> Callable[..., tuple[Any, Any]]:
+    """Return a function that makes a tiny random classifier and its processor."""
+    import torch
+
+    from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
+    from deeplense_hf.models.modeling_deeplense_swin import DeepLenseSwinForImageClassification
+    from deeplense_hf.models.presets import build_config
+
+    def make(
+        class_names: Sequence[str] = ("no_sub", "cdm", "axion"), bands: int = 1, seed: int = 0
+    ) -> tuple[DeepLenseSwinForImageClassification, DeepLenseImageProcessor]:
+        torch.manual_seed(seed)
+        labels = dict(enumerate(class_names))
+        config = build_config(
+            "deeplense-swin-test",
+            num_channels=bands,
+            image_size=32,
+            id2label=labels,
+            label2id={name: index for index, name in labels.items()},
+        )
+        model = DeepLenseSwinForImageClassification(config).eval()
+        # random weights say almost the same of every image: spread the answers
+        with torch.no_grad():
+            for parameter in model.classifier.parameters():
+                parameter.mul_(20.0)
+        return model, DeepLenseImageProcessor(size={"height": 32, "width": 32})
+
+    return make

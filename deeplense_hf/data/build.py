@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,7 +142,11 @@ def write_dataset(
         OSError: If the disk refuses.
         ValueError: If a split yields another number of records than announced.
     """
-    with temporary_sibling(output_dir) as temporary:
+    with temporary_sibling(output_dir) as temporary, ExitStack() as progress:
+        for plan in splits.values():
+            if isinstance(plan.batches, Generator):
+                # on failure too, so that a progress bar ends before the error is told
+                progress.callback(plan.batches.close)
         folder = temporary / "dataset"
         data = folder / DATA_FOLDER
         data.mkdir(parents=True)

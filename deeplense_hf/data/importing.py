@@ -204,9 +204,10 @@ def _write(options: ImportOptions, collection: "Collection", mark: str, output_d
     splits = collection.assign_splits(options.validation_fraction, options.test_fraction, options.seed)
     shape = collection.shape
     names = list(collection.class_names)
-    counts = {
-        split: dict(Counter(collection.items[row].class_name or "" for row in rows)) for split, rows in splits.items()
-    }
+    counts = {}
+    for split, rows in splits.items():
+        found = Counter(collection.items[row].class_name or "" for row in rows)
+        counts[split] = {name: found[name] for name in names or [""]}
     report = collection.report(options.source, counts)
     provenance = {
         "fingerprint": mark,

@@ -8,6 +8,7 @@ says before it is checked: its `__setstate__` reads beyond the end of a list tha
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -134,7 +135,7 @@ def _read_header(file: IO[bytes], name: str, size: int) -> Header:
         if version not in _HEADER_READERS:
             raise ValueError(f"unknown format version {version}")
         shape, fortran_order, dtype = _HEADER_READERS[version](file, max_header_size=_MAX_HEADER)
-    except (ValueError, EOFError, SyntaxError, TypeError, RecursionError) as error:
+    except (ValueError, EOFError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError) as error:
         raise ValueError(f"{name} is not a NumPy file ({' '.join(str(error).split())[:120]}).") from None
     if dtype.kind not in "biufcO":
         raise _NotNumbersError(f"{name} holds values of type {dtype}, not numbers.")

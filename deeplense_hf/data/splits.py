@@ -30,7 +30,7 @@ def split_of_systems(count: int, validation_fraction: float, test_fraction: floa
 
     System by system, the split that lacks most of its share is served; the first ones go to every wanted split in turn.
     So the split of a system does not depend on how many there are (what one data set holds out is never trained on in a
-    larger one), shares are met to one system, and three systems are enough for three splits.
+    larger one), shares are met to about one system, and three systems are enough for three splits.
 
     Args:
         count: Number of systems.

@@ -188,8 +188,8 @@ class ConvStem(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Map `(batch, channels, height, width)` to `(batch, dim, rows, columns)`."""
-        # one band has no layout of its own, and in this one training is 1.6 times as fast on a CPU
-        features = self.entry(pixel_values).contiguous(memory_format=torch.channels_last)
+        # in this layout training is 1.6 times as fast on a CPU (not `contiguous`: it leaves one band as it is)
+        features = self.entry(pixel_values.to(memory_format=torch.channels_last))
         features = self.activation(self.norm(features))
         return self.projection(self.blocks(features))
 
@@ -256,7 +256,8 @@ class Attention(nn.Module):
         """Attend among all tokens, `(batch, tokens, dim)`; returns them with the weights or None."""
         batch, count, dim = tokens.shape
         query, key, value = (
-            part.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, dim=-1)
+            part.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+            for part in self.qkv(tokens).chunk(3, dim=-1)
         )
         attended, weights = self.attend(query, key, value, None, **kwargs)
         return self.output(attended.reshape(batch, count, dim)), weights

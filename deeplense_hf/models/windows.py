@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# added to the score of a pair of tokens that are no neighbours on the map; the published -100 leaves attention weights of
-# 1e-44, and such denormal numbers slow a CPU down
+# added to the score of a pair of tokens that are no neighbours on the map; the published -100 leaves attention weights
+# of 1e-44, and such denormal numbers slow a CPU down
 _APART = -1e4
 # number of the region of tokens that only fill up the map; the shift makes three others
 _FILLING = 3

@@ -4,12 +4,15 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedModel, pipeline
 
 import deeplense_hf.models
+from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.layers import DropPath, PreNormBlock
 from deeplense_hf.models.presets import build_config
 
@@ -118,6 +121,7 @@ def test_attention_weights_are_returned_by_eager_attention_only(preset: str) -> 
     assert not model(images, output_attentions=True).attentions
 
 
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated")  # its successor is new in 5.23
 @pytest.mark.parametrize("preset", FAMILIES)
 def test_gradient_checkpointing_changes_nothing(preset: str) -> None:
     plain = make(preset, drop_path_rate=0.3).train()
@@ -189,3 +193,22 @@ def test_drop_path_keeps_the_mean_and_is_off_in_evaluation() -> None:
 def test_the_room_registers_its_auto_classes() -> None:
     for name in deeplense_hf.models.__all__:
         assert getattr(deeplense_hf.models, name)._auto_class is not None
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_export_gives_the_same_numbers(preset: str) -> None:
+    model = make(preset, image_size=36)
+    images = torch.randn(2, 1, 36, 36)
+    exported = torch.export.export(model, (images,)).module()
+    torch.testing.assert_close(exported(images).logits, model(images).logits)
+
+
+def test_pipeline_reads_pictures_and_arrays(tmp_path: Path) -> None:
+    model = make(id2label={0: "no_sub", 1: "cdm", 2: "axion"})
+    classify = pipeline("image-classification", model, image_processor=DeepLenseImageProcessor(num_channels=1, size=32))
+    counts = np.random.default_rng(0).integers(0, 256, size=(50, 50)).astype(np.uint8)
+    Image.fromarray(counts).save(tmp_path / "lens.png")
+    # a pipeline opens a grey picture in colour
+    from_picture = classify(str(tmp_path / "lens.png"))
+    assert {answer["label"] for answer in from_picture} == {"no_sub", "cdm", "axion"}
+    assert classify(counts[None].astype(np.float32)) == from_picture

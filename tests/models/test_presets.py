@@ -38,7 +38,11 @@ def test_overrides() -> None:
         (DeepLenseSwinConfig, {"patch_size": 2, "stem_channels": (8, 8, 8)}, "patch_size=2 is not a multiple of 4"),
         (DeepLenseSwinConfig, {"stem_channels": ()}, "must be positive numbers"),
         (DeepLenseSwinConfig, {"stem_blocks": -1}, "stem_blocks=-1"),
-        (DeepLenseSwinConfig, {"embed_dim": 64, "num_heads": (2, 3)}, r"num_heads\[1\]=3 does not divide the width 128"),
+        (
+            DeepLenseSwinConfig,
+            {"embed_dim": 64, "num_heads": (2, 3)},
+            r"num_heads\[1\]=3 does not divide the width 128",
+        ),
         (DeepLenseSwinConfig, {"depths": (2, 2, 2)}, "one positive number per stage"),
         (DeepLenseSwinConfig, {"window_size": 0}, "window_size=0"),
         (DeepLenseSwinConfig, {"image_size": (32, 32, 32)}, "one positive side or"),

@@ -15,10 +15,8 @@ from transformers.models.auto.modeling_auto import (
 
 from deeplense_hf.models import (
     DeepLenseImageProcessor,
-    DeepLenseSwinConfig,
     DeepLenseSwinForImageClassification,
     DeepLenseSwinModel,
-    DeepLenseViTConfig,
     DeepLenseViTForImageClassification,
     DeepLenseViTModel,
 )

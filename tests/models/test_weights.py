@@ -119,7 +119,7 @@ def test_what_has_no_counterpart_is_refused() -> None:
         from_stock(ResNetForImageClassification(ResNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1])))
     with pytest.raises(ValueError, match="is no DeepLense model"):
         to_stock(stock_vit())
-    with pytest.raises(ValueError, match="'vit.pooler.weight' has no counterpart"):
+    with pytest.raises(ValueError, match=r"'vit\.pooler\.weight' has no counterpart"):
         from_stock_weights({"vit.pooler.weight": torch.zeros(1)}, "vit")
 
 

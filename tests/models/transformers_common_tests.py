@@ -38,13 +38,14 @@ def fetch() -> Path:
 
 def _download(scratch: Path) -> Path:
     """Download the sdist of the installed transformers with pip."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--no-binary", "transformers", "--no-build-isolation", f"transformers=={transformers.__version__}"]
+    version = transformers.__version__
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries", "1"]
+    command += ["--no-deps", "--no-binary", "transformers", "--no-build-isolation", f"transformers=={version}"]
     try:
-        subprocess.run(command, cwd=scratch, check=True, capture_output=True, timeout=120)
-    except (subprocess.SubprocessError, OSError):
-        reason = f"the sdist of transformers {transformers.__version__} cannot be downloaded (offline, or not on the index)"
-        pytest.skip(reason, allow_module_level=True)
+        subprocess.run(command, cwd=scratch, check=True, capture_output=True, text=True, timeout=120)
+    except (subprocess.SubprocessError, OSError) as error:
+        cause = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+        pytest.skip(f"pip cannot download the sdist of transformers {version}: {cause}", allow_module_level=True)
     return next(scratch.glob("transformers-*.tar.gz"))
 
 

@@ -1,0 +1,163 @@
+"""The command `simulate`, end to end."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import DatasetDict, load_dataset
+
+from deeplense_hf.cli import main
+from deeplense_hf.data.loading import LensImageDecoder
+from deeplense_hf.data.simulate import SimulateOptions, build_simulated, fingerprint
+from deeplense_hf.simulation.recipes import get_recipe
+from deeplense_hf.simulation.simulator import simulate_batch
+
+
+def simulate(folder: Path, *words: str) -> int:
+    return main(["simulate", "--recipe", "test", "--output_dir", str(folder), *words])
+
+
+def by_system(splits: DatasetDict) -> dict[str, np.ndarray]:
+    found = {}
+    for split in splits.values():
+        decoder = LensImageDecoder(split)
+        found.update(zip(decoder.column("system_id"), decoder[:], strict=True))
+    return found
+
+
+def test_from_command_to_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "out" / "set"
+    assert simulate(folder, "--images_per_class", "10", "--seed", "3") == 0
+    assert f"load_dataset('{folder}')" in capsys.readouterr().out
+    splits = load_dataset(str(folder))
+    assert {name: len(split) for name, split in splits.items()} == {"train": 24, "validation": 3, "test": 3}
+    for split in splits.values():
+        labels = split["label"][:]
+        assert np.bincount(labels).tolist() == [len(labels) // 3] * 3
+    recipe = get_recipe("test")
+    for row in splits["train"]:
+        name = recipe.class_names[row["label"]]
+        expected = simulate_batch(recipe, name, [int(row["system_index"])], seed=3)
+        assert np.array_equal(np.array(row["image"], np.float32), expected.images[0])
+        assert row["system_id"] == f"test/3/{name}/{row['system_index']}"
+        assert row["einstein_radius"] == pytest.approx(expected.parameters["einstein_radius"][0])
+        assert (row["log10_axion_mass_ev"] is None) == (name != "axion")
+        assert row["pixel_scale"] == pytest.approx(recipe.instrument.pixel_scale)
+    assert "subhalo_mass_slope" in (folder / "README.md").read_text()
+
+
+def test_order_says_nothing_about_the_class(tmp_path: Path) -> None:
+    assert simulate(tmp_path / "set", "--images_per_class", "30") == 0
+    labels = load_dataset(str(tmp_path / "set"), split="train")["label"][:]
+    assert 10 < np.count_nonzero(np.diff(labels)) < len(labels) - 1
+    assert sorted(labels[: len(labels) // 2]) != labels[: len(labels) // 2]
+
+
+def test_batches_change_nothing_and_larger_sets_keep_their_splits(tmp_path: Path) -> None:
+    assert simulate(tmp_path / "a", "--images_per_class", "8", "--batch_size", "128") == 0
+    assert simulate(tmp_path / "b", "--images_per_class", "8", "--batch_size", "5") == 0
+    assert simulate(tmp_path / "c", "--images_per_class", "12") == 0
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
+    assert len(files) == 5
+    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
+    small, large = load_dataset(str(tmp_path / "a")), load_dataset(str(tmp_path / "c"))
+    for split in small:
+        assert set(small[split]["system_id"]) <= set(large[split]["system_id"])
+    images = by_system(large)
+    assert all(np.array_equal(image, images[system]) for system, image in by_system(small).items())
+    assert len(images) == 36
+
+
+def test_no_system_lies_in_two_splits(tmp_path: Path) -> None:
+    assert simulate(tmp_path / "set", "--images_per_class", "20", "--test_fraction", "0.3") == 0
+    systems = [system for split in load_dataset(str(tmp_path / "set")).values() for system in split["system_id"]]
+    assert len(systems) == len(set(systems)) == 60
+
+
+def test_the_same_command_again_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(tmp_path / "set", "--images_per_class", "4") == 0
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
+    assert simulate(tmp_path / "set", "--images_per_class", "4") == 0
+    assert "already there" in capsys.readouterr().out
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
+    assert simulate(tmp_path / "set", "--images_per_class", "5") == 1
+    assert "is not empty and holds something else" in capsys.readouterr().err
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--recipe", "model_9"), "Use one of model_1, model_2, model_3, test"),
+        (("--images_per_class", "0"), "images_per_class=0 must be at least 1"),
+        (("--images_per_class", "2"), "leaves the split 'test' empty; use at least 3"),
+        (("--seed", "-1"), "seed=-1 must not be negative"),
+        (("--batch_size", "0"), "batch_size=0 must be at least 1"),
+        (("--test_fraction", "1.5"), "must add up to less than 1"),
+        (("--device", "toaster"), "device='toaster' cannot be used"),
+        (("--output_dir", ""), "output_dir is empty"),
+    ],
+)
+def test_bad_options_get_one_sentence(
+    words: tuple[str, str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert simulate(tmp_path / "set", "--images_per_class", "4", *words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert sentence in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pyarrow.parquet as pq
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    assert simulate(tmp_path / "set", "--images_per_class", "4") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_build_leaves_no_half_data_set(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    words = ["simulate", "--recipe", "test", "--images_per_class", "100000", "--output_dir", str(folder)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deeplense_hf.cli", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(600):
+            if any(tmp_path.glob(".set.partial-*/dataset/data/*.parquet")):
+                break
+            assert process.poll() is None
+            time.sleep(0.1)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not folder.exists()
+    assert any(tmp_path.glob(".set.partial-*"))
+    assert build_simulated(SimulateOptions(str(folder), "test", images_per_class=4))
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_fingerprint_knows_what_decides_the_content() -> None:
+    options = SimulateOptions("a", "test", images_per_class=4)
+    assert fingerprint(options) == fingerprint(SimulateOptions("b", "test", images_per_class=4, batch_size=1))
+    others = [
+        SimulateOptions("a", "model_1", images_per_class=4),
+        SimulateOptions("a", "test", images_per_class=5),
+        SimulateOptions("a", "test", images_per_class=4, seed=1),
+        SimulateOptions("a", "test", images_per_class=4, test_fraction=0.2),
+    ]
+    assert len({fingerprint(options), *map(fingerprint, others)}) == 5
