@@ -41,7 +41,7 @@ def make_model() -> Callable[..., tuple[Any, Any]]:
     from deeplense_hf.models.presets import build_config
 
     def make(
-        class_names: Sequence[str] = ("no_sub", "cdm", "axion"), bands: int = 1, seed: int = 0
+        class_names: Sequence[str] = ("no_sub", "cdm", "axion"), bands: int = 1, seed: int = 0, spread: float = 1.0
     ) -> tuple[DeepLenseSwinForImageClassification, DeepLenseImageProcessor]:
         torch.manual_seed(seed)
         labels = dict(enumerate(class_names))
@@ -53,10 +53,10 @@ def make_model() -> Callable[..., tuple[Any, Any]]:
             label2id={name: index for index, name in labels.items()},
         )
         model = DeepLenseSwinForImageClassification(config).eval()
-        # random weights say almost the same of every image: spread the answers
+        # random weights say almost the same of every image, unless their answers are spread
         with torch.no_grad():
             for parameter in model.classifier.parameters():
-                parameter.mul_(20.0)
+                parameter.mul_(spread)
         return model, DeepLenseImageProcessor(size={"height": 32, "width": 32})
 
     return make

@@ -5,7 +5,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MAX_EXPANSION = 200
@@ -19,6 +19,8 @@ _DAMAGED = (
     NotImplementedError,
     RuntimeError,
 )
+# a member that is a file here and a folder there
+_CONTRADICTIONS = (FileExistsError, NotADirectoryError, IsADirectoryError)
 
 
 def is_archive(path: Path) -> bool:
@@ -69,7 +71,8 @@ def unpack(archive: Path, folder: Path) -> None:
         else:
             _unpack_tar(archive, folder)
     except OSError as error:
-        if error.errno is not None:
+        of_the_disk = error.errno is not None and not isinstance(error, _CONTRADICTIONS)
+        if of_the_disk:
             raise
         raise _damaged(archive, error) from None
     except _DAMAGED as error:
@@ -85,9 +88,7 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as content:
         _check_room(archive, sum(member.file_size for member in content.infolist()), folder)
         for member in content.infolist():
-            target = (folder / member.filename).resolve()
-            if not target.is_relative_to(folder.resolve()):
-                raise ValueError(f"{archive.name} is unsafe: '{member.filename}' leads outside its folder.")
+            _check_name(archive, member.filename)
             content.extract(member, folder)
 
 
@@ -98,9 +99,16 @@ def _unpack_tar(archive: Path, folder: Path) -> None:
         for member in content:
             if not (member.isfile() or member.isdir()):
                 raise ValueError(f"{archive.name} is unsafe: '{member.name}' is neither a file nor a folder.")
+            _check_name(archive, member.name)
             size += member.size
             _check_room(archive, size, folder, room)
             content.extract(member, folder, filter="data")
+
+
+def _check_name(archive: Path, name: str) -> None:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{archive.name} is unsafe: '{name}' leads outside its folder.")
 
 
 def _check_room(archive: Path, size: int, folder: Path, room: int | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -219,9 +219,19 @@ def collect(root: Path, name: str, aliases: Mapping[str, str], unlabelled: bool,
         _check_folders(files, name)
     classes = {file.class_name for file in files if file.class_name}
     collection = Collection(scratch, label_set(classes))
+    with tqdm(files, desc="reading", unit="file") as progress:
+        _read_files(progress, collection, bool(classes))
+    _keep_common_shape(collection)
+    _drop_contradictions(collection)
+    _drop_copies(collection)
+    return collection
+
+
+def _read_files(files: Iterable[FoundFile], collection: Collection, labelled: bool) -> None:
+    """Read files into a collection."""
     spooled: Counter[Shape] = Counter()
-    for file in tqdm(files, desc="reading", unit="file"):
-        if classes and file.class_name is None:
+    for file in files:
+        if labelled and file.class_name is None:
             collection.rejected.append(Rejected(file.inner, "it lies in no class folder, while others do."))
             continue
         for image in _images_of(file.path):
@@ -229,11 +239,7 @@ def collect(root: Path, name: str, aliases: Mapping[str, str], unlabelled: bool,
             if isinstance(image, UnreadableImage):
                 collection.rejected.append(Rejected(file.inner + number, image.reason))
             else:
-                collection.items.append(_spool(image, file, number, spooled, scratch))
-    _keep_common_shape(collection)
-    _drop_contradictions(collection)
-    _drop_copies(collection)
-    return collection
+                collection.items.append(_spool(image, file, number, spooled, collection.folder))
 
 
 def _found_files(root: Path, name: str, aliases: Mapping[str, str], unlabelled: bool) -> list[FoundFile]:

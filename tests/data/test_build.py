@@ -30,7 +30,7 @@ def in_batches(records: RecordBatch, size: int) -> Iterator[RecordBatch]:
 
 def write(folder: Path, card: DatasetCard, batch: int = 7, **splits: RecordBatch) -> None:
     plans = {name: SplitPlan(len(records), in_batches(records, batch)) for name, records in splits.items()}
-    card = card if set(splits) <= set(card.class_counts) else replace(card, class_counts=dict.fromkeys(splits, {}))
+    card = card if set(splits) <= set(card.class_counts) else replace(card, class_counts={name: {} for name in splits})
     write_dataset(folder, features(NAMES, *next(iter(splits.values())).images.shape[1:]), plans, FINGERPRINT, card)
 
 

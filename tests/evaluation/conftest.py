@@ -36,7 +36,7 @@ def make_dataset() -> Callable[..., Dataset]:
 def model_folder(make_model: Callable, tmp_path: Path) -> Path:
     """A saved tiny model."""
     folder = tmp_path / "model"
-    model, processor = make_model()
+    model, processor = make_model(spread=20.0)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
