@@ -139,12 +139,28 @@ def choose_output_dir(options: TrainOptions, arguments: LensTrainingArguments) -
     answer: list[str | None] = [None, None]
     if arguments.process_index == 0:
         answer[0], answer[1] = _choose(options, arguments)
+        if options.overwrite and not arguments.resume_from_checkpoint:
+            forget_run(Path(str(answer[0])))
     if arguments.world_size > 1:
         broadcast_object_list(answer)
     if answer[1]:
         raise ValueError(answer[1])
     arguments.output_dir = str(answer[0])
     return Path(str(answer[0]))
+
+
+def forget_run(folder: Path) -> None:
+    """Remove the checkpoints and the metrics of an earlier run, so that nothing of it is taken for the new one's.
+
+    Args:
+        folder: Folder of a run; other files in it stay.
+
+    Raises:
+        OSError: If a file cannot be removed.
+    """
+    (folder / FINISHED_FILE).unlink(missing_ok=True)
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
 
 
 def _choose(options: TrainOptions, arguments: LensTrainingArguments) -> tuple[str, str | None]:

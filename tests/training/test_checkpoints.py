@@ -36,6 +36,14 @@ def test_missing_file_makes_a_checkpoint_incomplete(name: str, tmp_path: Path) -
     assert not checkpoints.is_complete(folder)
 
 
+def test_overwriting_forgets_the_earlier_run_only(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "checkpoint-1")
+    for name in ("metrics.json", "notes.txt"):
+        (tmp_path / name).write_text("{}")
+    checkpoints.forget_run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match="a bug"), checkpoints.full_disk_explained(tmp_path):
         raise RuntimeError("a bug")
