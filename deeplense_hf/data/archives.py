@@ -114,7 +114,9 @@ def _check_name(archive: Path, name: str) -> None:
 def _check_room(archive: Path, size: int, folder: Path, room: int | None = None) -> None:
     room = shutil.disk_usage(folder).free if room is None else room
     if size > room:
-        raise ValueError(f"{archive.name} unpacks to {size} bytes or more, but {folder.parent} has room for {room}.")
+        raise ValueError(
+            f"{archive.name} unpacks to {size} bytes or more, but the disk of the output has room for {room}."
+        )
     if size > max(_ALWAYS_ALLOWED, _MAX_EXPANSION * archive.stat().st_size):
         raise ValueError(
             f"{archive.name} is refused: it unpacks to {size} bytes or more, over {_MAX_EXPANSION} times its size."

@@ -1,6 +1,7 @@
 """Folders that are there complete or not at all."""
 
 import errno
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -37,6 +38,11 @@ def temporary_sibling(folder: Path) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            # some libraries do not say which disk
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}; {folder} is not written") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             lock.unlink(missing_ok=True)

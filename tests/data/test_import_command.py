@@ -331,7 +331,7 @@ def test_a_full_disk_leaves_finished_work_intact(
         monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     capsys.readouterr()
     assert import_files(class_folders, tmp_path / "set") == 1
-    assert error_of(capsys) == "error: No space left on device"
+    assert error_of(capsys) == f"error: No space left on device; {tmp_path / 'set'} is not written"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["finished", "original"]
     assert all(path.read_bytes() == content for path, content in before.items())
 

@@ -126,7 +126,8 @@ def test_a_full_disk_is_one_sentence(
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     assert simulate(tmp_path / "set", "--images_per_class", "4") == 1
-    assert capsys.readouterr().err.splitlines()[-1] == "error: No space left on device"
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"error: No space left on device; {tmp_path / 'set'} is not written"
     assert list(tmp_path.iterdir()) == []
 
 
