@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deeplense_hf.data.build import is_dataset_folder
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
-from deeplense_hf.data.readers import find_image_files, read_images
+from deeplense_hf.data.readers import UnreadableImage, find_image_files, iterate_images
 from deeplense_hf.data.schema import PIXEL_SCALE, SOURCE_FILE, SYSTEM_ID
 
 _ROWS_PER_UNIT = 128
@@ -52,14 +52,19 @@ class ImageFile:
         return _file_identity(self.path)
 
     def read(self) -> list[InputImage]:
-        """Return the file's images; a file that cannot be read gives one entry that says why."""
+        """Return the file's images; what cannot be read, a file or one image of many, gives an entry that says why."""
+        entries: list[InputImage] = []
         try:
-            images = read_images(self.path)
+            for index, found in enumerate(iterate_images(self.path)):
+                if isinstance(found, UnreadableImage):
+                    entries.append(InputImage(str(self.path), index, None, error=found.reason))
+                else:
+                    entries.append(InputImage(str(self.path), index, found.image, found.pixel_scale))
         except (ValueError, OSError) as error:
-            return [InputImage(str(self.path), 0, None, error=" ".join(str(error).split()))]
-        if not images:
-            return [InputImage(str(self.path), 0, None, error=f"{self.path} holds no image.")]
-        return [InputImage(str(self.path), index, image.image, image.pixel_scale) for index, image in enumerate(images)]
+            entries.append(InputImage(str(self.path), len(entries), None, error=" ".join(str(error).split())))
+        if not entries:
+            entries.append(InputImage(str(self.path), 0, None, error=f"{self.path} holds no image."))
+        return entries
 
 
 @dataclass(frozen=True)

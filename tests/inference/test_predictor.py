@@ -10,6 +10,7 @@ import torch
 from transformers import SwinConfig, SwinForImageClassification, SwinModel, ViTImageProcessorPil
 
 from deeplense_hf.inference.predictor import Predictor, select_device
+from deeplense_hf.inference.sources import ImageFile
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 
 IMAGES = np.random.default_rng(0).normal(100, 30, size=(6, 1, 32, 32)).astype(np.float32)
@@ -157,3 +158,13 @@ def test_devices() -> None:
         select_device("gpu")
     with pytest.raises(ValueError, match="device 'cuda:99' cannot be used here"):
         select_device("cuda:99")
+
+
+def test_one_bad_image_of_a_stack_does_not_hide_the_others(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).normal(size=(20, 32, 32)).astype(np.float32)
+    images[3, 0, 0] = np.nan
+    np.save(tmp_path / "stack.npy", images)
+    entries = ImageFile(tmp_path / "stack.npy").read()
+    assert [entry.index for entry in entries] == list(range(20))
+    assert [entry.index for entry in entries if entry.error] == [3]
+    assert np.array_equal(entries[4].image[0], images[4])
