@@ -17,7 +17,7 @@ class LensTrainingArguments(TrainingArguments):
         default=None,
         metadata={"help": f"folder of the model, metrics, figures, checkpoints; else {DEFAULT_OUTPUT_DIR}[-N]"},
     )
-    num_train_epochs: float = field(default=5.0, metadata={"help": "passes over the training images"})
+    num_train_epochs: float = field(default=4.0, metadata={"help": "passes over the training images"})
     per_device_train_batch_size: int = field(default=64, metadata={"help": "images per step and process"})
     per_device_eval_batch_size: int = field(default=128, metadata={"help": "images per evaluation step and process"})
     learning_rate: float = field(default=2e-3, metadata={"help": "peak learning rate"})
