@@ -166,19 +166,23 @@ def forget_run(folder: Path) -> None:
 def _choose(options: TrainOptions, arguments: LensTrainingArguments) -> tuple[str, str | None]:
     """Return a folder and, if it cannot be used, the reason."""
     folder = Path(str(arguments.output_dir))
-    if arguments.resume_from_checkpoint or options.overwrite:
-        return str(folder), None
     candidate, number = folder, 1
     while arguments.output_dir_is_default and (candidate / FINISHED_FILE).exists():
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
+    interrupted = any(candidate.glob("checkpoint-*"))
+    if arguments.resume_from_checkpoint:
+        # of the numbered default folders, the one that was interrupted is meant
+        return str(candidate if interrupted else folder), None
+    if options.overwrite:
+        return str(folder), None
     if candidate.exists() and not candidate.is_dir():
         return str(candidate), f"{candidate} is a file; give a folder as --output_dir."
     if (candidate / FINISHED_FILE).exists():
         return str(candidate), (
             f"{candidate} holds a finished run; give another --output_dir, or --overwrite to replace it."
         )
-    if any(candidate.glob("checkpoint-*")):
+    if interrupted:
         return str(candidate), (
             f"{candidate} holds an interrupted run; add --resume_from_checkpoint to go on, or --overwrite "
             "to start again."

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from deeplense_hf.training import checkpoints
+from deeplense_hf.training.options import TrainOptions
 
 
 def write_checkpoint(folder: Path) -> Path:
@@ -42,6 +43,30 @@ def test_overwriting_forgets_the_earlier_run_only(tmp_path: Path) -> None:
         (tmp_path / name).write_text("{}")
     checkpoints.forget_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+class Arguments:
+    """What `choose_output_dir` reads of the training arguments."""
+
+    process_index, world_size, output_dir_is_default = 0, 1, True
+
+    def __init__(self, output_dir: Path, resume: str | None = None) -> None:
+        self.output_dir = str(output_dir)
+        self.resume_from_checkpoint = resume
+
+
+def test_default_folder_counts_up_and_resumes_the_interrupted_run(tmp_path: Path) -> None:
+    folder = tmp_path / "main_job"
+    options = TrainOptions()
+    assert checkpoints.choose_output_dir(options, Arguments(folder)) == folder
+    write_checkpoint(folder / "checkpoint-1")
+    with pytest.raises(ValueError, match="interrupted run; add --resume_from_checkpoint"):
+        checkpoints.choose_output_dir(options, Arguments(folder))
+    (folder / "metrics.json").write_text("{}")
+    second = tmp_path / "main_job-2"
+    assert checkpoints.choose_output_dir(options, Arguments(folder)) == second
+    write_checkpoint(second / "checkpoint-1")
+    assert checkpoints.choose_output_dir(options, Arguments(folder, resume="last")) == second
 
 
 def test_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
