@@ -75,9 +75,6 @@ class DeepLenseConfig(PreTrainedConfig):
                 raise ValueError(f"stem_blocks={self.stem_blocks} must not be negative.")
             first_stride(self.patch_size, self.stem_channels)
         super().__post_init__(**kwargs)
-        # transformers derives names from numbers only where `num_labels` is given
-        if self.id2label is not None and self.label2id is None:
-            self.label2id = {name: index for index, name in self.id2label.items()}
 
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:

@@ -157,9 +157,6 @@ class DeepLenseSwinModel(DeepLenseSwinPreTrainedModel):
         config: The configuration.
     """
 
-    # the head of a classifier, whose folder `AutoModel` loads too
-    _keys_to_ignore_on_load_unexpected = [r"^classifier\.(weight|bias)$"]  # noqa: RUF012
-
     def __init__(self, config: DeepLenseSwinConfig) -> None:
         super().__init__(config)
         self.stem = build_stem(config, config.embed_dim)

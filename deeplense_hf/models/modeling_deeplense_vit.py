@@ -89,9 +89,6 @@ class DeepLenseViTModel(DeepLenseViTPreTrainedModel):
         config: The configuration.
     """
 
-    # the head of a classifier, whose folder `AutoModel` loads too
-    _keys_to_ignore_on_load_unexpected = [r"^classifier\.(weight|bias)$"]  # noqa: RUF012
-
     def __init__(self, config: DeepLenseViTConfig) -> None:
         super().__init__(config)
         dim = config.hidden_size

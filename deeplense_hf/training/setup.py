@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_STRETCH = "asinh"
 HELD_OUT_FRACTION = 0.1
-# The central 4.8 arcsec hold the arcs of Models I to III; 48 pixels of 0.1 arcsec have a quarter of the pixels, and of the
-# cost, of Model I's own 0.05.
+# The central 4.8 arcsec hold the arcs of Models I to III; 48 pixels of 0.1 arcsec have a quarter of the pixels, and of
+# the cost, of Model I's own 0.05.
 RECIPE_CROP_ARCSEC = 4.8
 RECIPE_IMAGE_SIZE = 48
 
