@@ -23,15 +23,16 @@ import torch
 
 from deeplense_hf.simulation import lenstronomy_adapter
 from deeplense_hf.simulation.populations import Systems, draw_systems
-from deeplense_hf.simulation.recipes import RECIPES, Recipe, get_recipe
+from deeplense_hf.simulation.published_recipe import PublishedRecipe
+from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.simulation.simulator import simulate_batch
 
 
-def with_noise(recipe: Recipe) -> Recipe:
+def with_noise(recipe: PublishedRecipe) -> PublishedRecipe:
     return replace(recipe, noise_discarded=False)
 
 
-def lenstronomy_simulator(systems: Systems, recipe: Recipe) -> Callable[[int], Any]:
+def lenstronomy_simulator(systems: Systems, recipe: PublishedRecipe) -> Callable[[int], Any]:
     from lenstronomy.Util import image_util
 
     draw = lenstronomy_adapter.image_function(systems, recipe)
@@ -60,7 +61,9 @@ def seconds_per_image(function: Callable[[], Any], images: int) -> float:
     return (time.process_time() - start) / images
 
 
-def compare(recipe: Recipe, class_name: str, images: int, lenstronomy_images: int, repeats: int) -> dict[str, Any]:
+def compare(
+    recipe: PublishedRecipe, class_name: str, images: int, lenstronomy_images: int, repeats: int
+) -> dict[str, Any]:
     systems = draw_systems(recipe, class_name, range(lenstronomy_images), seed=0)
     theirs = lenstronomy_simulator(systems, recipe)
     simulate_batch(recipe, class_name, range(images), seed=1)
@@ -89,7 +92,7 @@ def compare(recipe: Recipe, class_name: str, images: int, lenstronomy_images: in
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipes", nargs="+", default=["model_1", "model_2", "model_3"], choices=RECIPES)
+    parser.add_argument("--recipes", nargs="+", default=["model_1", "model_2", "model_3"], choices=PUBLISHED_RECIPES)
     parser.add_argument("--images", type=int, default=64, help="images of ours per repeat")
     parser.add_argument("--lenstronomy_images", type=int, default=8, help="images of lenstronomy's per repeat")
     parser.add_argument("--repeats", type=int, default=5, help="repeats, of which the best counts")
@@ -99,7 +102,7 @@ def main() -> None:
     print(f"{'recipe':8} {'class':8} {'pixels':>8} {'ours [1/s]':>11} {'lenstronomy [1/s]':>18} {'ratio':>6}")
     results = []
     for name in options.recipes:
-        recipe = with_noise(get_recipe(name))
+        recipe = with_noise(PUBLISHED_RECIPES[name])
         for class_name in recipe.class_names:
             row = compare(recipe, class_name, options.images, options.lenstronomy_images, options.repeats)
             results.append(row)

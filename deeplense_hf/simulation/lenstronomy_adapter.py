@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .instruments import CountingCamera, Telescope
 from .populations import Systems, deflection_factor
-from .recipes import Recipe
+from .published_recipe import PublishedRecipe
 
 FloatArray = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def source_light(systems: Systems, row: int) -> dict[str, float]:
     }
 
 
-def lenstronomy_image(systems: Systems, row: int, recipe: Recipe) -> FloatArray:
+def lenstronomy_image(systems: Systems, row: int, recipe: PublishedRecipe) -> FloatArray:
     """Render a system's noise-free image with lenstronomy, by the calls of the published generator.
 
     Args:
@@ -83,7 +83,7 @@ def lenstronomy_image(systems: Systems, row: int, recipe: Recipe) -> FloatArray:
     return image_function(systems, recipe)(row)
 
 
-def image_function(systems: Systems, recipe: Recipe) -> Callable[[int], FloatArray]:
+def image_function(systems: Systems, recipe: PublishedRecipe) -> Callable[[int], FloatArray]:
     """Set lenstronomy up once for systems that differ in nothing but parameters.
 
     Args:
@@ -116,7 +116,7 @@ def image_function(systems: Systems, recipe: Recipe) -> Callable[[int], FloatArr
     return telescope_image
 
 
-def simulation_api(systems: Systems, row: int, recipe: Recipe) -> Any:
+def simulation_api(systems: Systems, row: int, recipe: PublishedRecipe) -> Any:
     """Lenstronomy's SimAPI for a system, as Models II and III use it.
 
     Args:
@@ -145,8 +145,8 @@ def simulation_api(systems: Systems, row: int, recipe: Recipe) -> Any:
         "magnitude_zero_point": instrument.magnitude_zero_point,
         "sky_brightness": instrument.sky_brightness,
         "read_noise": instrument.read_noise,
-        "seeing": instrument.psf_fwhm,
-        "truncation": instrument.psf_truncation,
+        "seeing": instrument.gaussian.fwhm,
+        "truncation": instrument.gaussian.truncation,
         "psf_type": "GAUSSIAN",
     }
     cosmology = recipe.deflection_cosmology
@@ -162,7 +162,7 @@ def simulation_api(systems: Systems, row: int, recipe: Recipe) -> Any:
     return SimAPI(instrument.image_size, band, model)
 
 
-def _unreduced_lens_models(systems: Systems, row: int, recipe: Recipe) -> list[dict[str, float]]:
+def _unreduced_lens_models(systems: Systems, row: int, recipe: PublishedRecipe) -> list[dict[str, float]]:
     """Lens models before the deflection factor, which lenstronomy's multi-plane code applies itself."""
     factor = deflection_factor(recipe)
     exponents = {"theta_E": 0.5, "gamma1": 1.0, "gamma2": 1.0}
@@ -197,9 +197,9 @@ def _counting_camera_model(systems: Systems, camera: CountingCamera, numerics: d
     )
     psf = PSF(
         psf_type="GAUSSIAN",
-        fwhm=camera.psf_fwhm,
+        fwhm=camera.gaussian.fwhm,
         pixel_size=camera.pixel_scale,
-        truncation=camera.psf_truncation,
+        truncation=camera.gaussian.truncation,
     )
     return ImageModel(
         data,

@@ -1,9 +1,8 @@
 """From recipe, class, seed and index to the parameters of a system, whatever the batch around it."""
 
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from .cosmology import point_mass_einstein_radius
 from .image_multiplicity import count_images
 from .instruments import Telescope
-from .recipes import Recipe
+from .published_recipe import PublishedRecipe
+from .random_streams import population_generator
 
 FloatArray = NDArray[np.float64]
 
@@ -44,45 +44,13 @@ class Systems:
     def __len__(self) -> int:
         return len(self.indices)
 
-
-def population_generator(recipe: Recipe, class_name: str, seed: int, index: int) -> np.random.Generator:
-    """Random numbers from which the parameters of one system are drawn.
-
-    Args:
-        recipe: Recipe; only its name matters here.
-        class_name: Class of the system.
-        seed: Seed of the data set.
-        index: Number of the system.
-
-    Returns:
-        A generator that depends on nothing else.
-
-    Source:
-        Salmon et al. (2011), Philox: the key names the data set, the counter's highest word the system. The
-        quickest to set up.
-    """
-    return np.random.Generator(np.random.Philox(key=_key(recipe.name, class_name, seed), counter=[0, 0, 0, index]))
+    def without_substructure(self) -> "Systems":
+        """The same systems with the smooth lens alone."""
+        nothing = np.zeros((len(self), 0))
+        return replace(self, point_x=nothing, point_y=nothing, point_einstein_radius=nothing)
 
 
-def noise_generator(recipe: Recipe, class_name: str, seed: int, index: int) -> np.random.Generator:
-    """Random numbers for the noise of one system.
-
-    Args:
-        recipe: Recipe; only its name matters here.
-        class_name: Class of the system.
-        seed: Seed of the data set.
-        index: Number of the system.
-
-    Returns:
-        A generator that depends on nothing else, independent of that of the population.
-
-    Source:
-        SFC64 of PractRand (Doty-Humphrey), by numpy. The quickest to draw many numbers from.
-    """
-    return np.random.Generator(np.random.SFC64([_key(recipe.name, class_name, seed), index]))
-
-
-def draw_systems(recipe: Recipe, class_name: str, indices: Sequence[int], seed: int) -> Systems:
+def draw_systems(recipe: PublishedRecipe, class_name: str, indices: Sequence[int], seed: int) -> Systems:
     """Draw the parameters of systems.
 
     Args:
@@ -108,7 +76,7 @@ def draw_systems(recipe: Recipe, class_name: str, indices: Sequence[int], seed: 
     capacity = _subhalo_capacity(recipe)
     uniform = np.empty((len(numbers), 3 + {"no_sub": 0, "cdm": 1 + 3 * capacity, "axion": 2}[class_name]))
     for row, index in zip(uniform, numbers.tolist(), strict=True):
-        population_generator(recipe, class_name, seed, index).random(out=row)
+        population_generator(recipe.population or recipe.name, class_name, seed, index).random(out=row)
     parameters = _macro_parameters(recipe, uniform[:, :3])
     if class_name == "cdm":
         substructure, points = _draw_subhaloes(recipe, uniform[:, 3:], capacity)
@@ -119,7 +87,7 @@ def draw_systems(recipe: Recipe, class_name: str, indices: Sequence[int], seed: 
     return Systems(class_name, numbers, seed, parameters | substructure, points[0], points[1], points[2])
 
 
-def einstein_radius(recipe: Recipe, mass: FloatArray | float) -> FloatArray:
+def einstein_radius(recipe: PublishedRecipe, mass: FloatArray | float) -> FloatArray:
     """Einstein radius that a recipe ascribes to a mass, before `deflection_factor` is applied.
 
     Args:
@@ -144,7 +112,7 @@ def einstein_radius(recipe: Recipe, mass: FloatArray | float) -> FloatArray:
 
 
 @lru_cache(maxsize=32)
-def deflection_factor(recipe: Recipe) -> float:
+def deflection_factor(recipe: PublishedRecipe) -> float:
     """Factor on every deflection that comes of reducing it for another source redshift than the source's.
 
     Args:
@@ -158,7 +126,7 @@ def deflection_factor(recipe: Recipe) -> float:
     )
 
 
-def _macro_parameters(recipe: Recipe, uniform: FloatArray) -> dict[str, NDArray[np.generic]]:
+def _macro_parameters(recipe: PublishedRecipe, uniform: FloatArray) -> dict[str, NDArray[np.generic]]:
     batch = len(uniform)
     factor = deflection_factor(recipe)
     if isinstance(recipe.instrument, Telescope):
@@ -199,7 +167,7 @@ def _macro_parameters(recipe: Recipe, uniform: FloatArray) -> dict[str, NDArray[
 
 
 def _draw_subhaloes(
-    recipe: Recipe, uniform: FloatArray, capacity: int
+    recipe: PublishedRecipe, uniform: FloatArray, capacity: int
 ) -> tuple[dict[str, NDArray[np.generic]], FloatArray]:
     batch = len(uniform)
     if recipe.subhalo_count_distribution == "poisson":
@@ -216,7 +184,7 @@ def _draw_subhaloes(
     return {"subhalo_count": count.astype(np.int32), "subhalo_total_mass": mass.sum(axis=1)}, points
 
 
-def _draw_vortex(recipe: Recipe, uniform: FloatArray) -> tuple[dict[str, NDArray[np.generic]], FloatArray]:
+def _draw_vortex(recipe: PublishedRecipe, uniform: FloatArray) -> tuple[dict[str, NDArray[np.generic]], FloatArray]:
     batch = len(uniform)
     lowest, highest = recipe.log10_axion_mass_range
     log10_mass = lowest + (highest - lowest) * uniform[:, 0]
@@ -245,7 +213,7 @@ def _power_law(uniform: FloatArray, limits: tuple[float, float], slope: float) -
     return (low + (high - low) * uniform) ** (1 / exponent)
 
 
-def _subhalo_capacity(recipe: Recipe) -> int:
+def _subhalo_capacity(recipe: PublishedRecipe) -> int:
     """Number of subhaloes for which random numbers are set aside."""
     if recipe.subhalo_count_distribution == "fixed":
         return recipe.subhalo_count
@@ -258,8 +226,3 @@ def _poisson_cumulative(mean: int, capacity: int) -> FloatArray:
         math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)) if mean else float(k == 0) for k in range(capacity)
     ]
     return np.cumsum(terms)
-
-
-@lru_cache(maxsize=64)
-def _key(recipe_name: str, class_name: str, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{recipe_name}/{class_name}/{seed}".encode()).digest()[:16], "little")

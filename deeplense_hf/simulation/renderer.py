@@ -15,7 +15,7 @@ from .light import INNER_RADIUS, sersic_amplitude, sersic_brightness_, sersic_ex
 from .mass import elliptical_radius_form, isothermal_deflection, shear_deflection
 from .point_masses import PointMasses
 from .populations import Systems
-from .recipes import Recipe
+from .published_recipe import PublishedRecipe
 
 MACRO_PARAMETERS = ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
 # Pixels worked on at a time. On the processor, arrays of this size stay in its cache and torch does not split
@@ -25,7 +25,7 @@ PIXELS_PER_STEP = {"cpu": 32_768, "cuda": 2**22}
 
 def render(
     systems: Systems,
-    recipe: Recipe,
+    recipe: PublishedRecipe,
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
@@ -106,14 +106,14 @@ def gaussian_kernel(instrument: Instrument) -> tuple[float, ...]:
     Source:
         As in `scipy.ndimage.gaussian_filter`, which lenstronomy applies to unresolved Gaussians.
     """
-    sigma = instrument.psf_sigma
-    radius = int(instrument.psf_truncation * sigma + 0.5)
+    sigma = instrument.gaussian.sigma / instrument.pixel_scale
+    radius = int(instrument.gaussian.truncation * sigma + 0.5)
     weights = [math.exp(-0.5 * (pixel / sigma) ** 2) for pixel in range(radius + 1)]
     total = weights[0] + 2 * sum(weights[1:])
     return tuple(weight / total for weight in weights)
 
 
-def source_amplitude(recipe: Recipe) -> float:
+def source_amplitude(recipe: PublishedRecipe) -> float:
     """Surface brightness of the source at its half-light radius.
 
     Args:
@@ -153,7 +153,7 @@ class _Rays:
     flux_at_centre: float
 
     @staticmethod
-    def of(systems: Systems, recipe: Recipe, dtype: torch.dtype, device: torch.device) -> "_Rays":
+    def of(systems: Systems, recipe: PublishedRecipe, dtype: torch.dtype, device: torch.device) -> "_Rays":
         xx, xy, yy = elliptical_radius_form(recipe.source_ellipticity_1, recipe.source_ellipticity_2)
         exponent = sersic_exponent(recipe.sersic_index)
         unit = recipe.source_radius / exponent**recipe.sersic_index

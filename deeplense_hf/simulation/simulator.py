@@ -1,16 +1,21 @@
 """From a recipe to observed images and their parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .detector import expose, noise_deviation
 from .noise import add_gaussian_noise, add_photon_counts
-from .populations import Systems, draw_systems, noise_generator
+from .populations import Systems, draw_systems
+from .published_recipe import PublishedRecipe
+from .random_streams import noise_generator
 from .recipes import Recipe
 from .renderer import render
+from .scene_recipe import SceneRecipe
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -20,9 +25,10 @@ class SimulatedBatch:
     """Observed images of one class and the parameters that were drawn for them.
 
     Args:
-        images: Observed images, float32, shape `(batch, 1, height, width)`; counts or counts per second as
+        images: Observed images, float32, shape `(batch, bands, height, width)`; counts or counts per second as
             the recipe's noise model says.
-        parameters: Columns of the data set by name, each of shape `(batch,)`; NaN stands for no value.
+        parameters: Columns of the data set by name, each of shape `(batch,)`; NaN or an empty text stands for no
+            value.
         class_name: The class of all of them.
     """
 
@@ -37,6 +43,7 @@ def simulate_batch(
     indices: Sequence[int],
     seed: int,
     *,
+    morphology: bool = False,
     device: torch.device | str = "cpu",
     dtype: str = "float32",
 ) -> SimulatedBatch:
@@ -47,6 +54,8 @@ def simulate_batch(
         class_name: One of the recipe's classes.
         indices: Numbers of the systems, zero or more, in any order.
         seed: Seed of the data set, zero or more.
+        morphology: Whether to add the columns that `morphology.describe` measures on noise-free images. Systems with
+            substructure are rendered once more for it, without.
         device: Where to trace the rays; noise is always added on the processor. Another kind of device may
             change the last bits of an image and, rarely, a count by one.
         dtype: Precision of the ray-tracing, "float32" or "float64".
@@ -63,14 +72,92 @@ def simulate_batch(
     """
     if dtype not in PRECISIONS:
         raise ValueError(f"dtype={dtype!r} is not supported. Use one of {', '.join(PRECISIONS)}.")
+    simulate = _simulate_published if isinstance(recipe, PublishedRecipe) else _simulate_scenes
+    with _one_thread(torch.device(device)):
+        return simulate(recipe, class_name, indices, seed, morphology, torch.device(device), PRECISIONS[dtype])  # type: ignore[arg-type]
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """Compute on one thread, so that an image is rounded alike however many there are; more come as processes."""
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _simulate_published(
+    recipe: PublishedRecipe,
+    class_name: str,
+    indices: Sequence[int],
+    seed: int,
+    morphology: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> SimulatedBatch:
+    from .morphology import describe
+
     systems = draw_systems(recipe, class_name, indices, seed)
-    images = render(systems, recipe, dtype=PRECISIONS[dtype], device=device)
-    observed = observe(images[:, 0].cpu().numpy(), systems, recipe)
-    return SimulatedBatch(observed[:, None], systems.parameters, class_name)
+    images = render(systems, recipe, dtype=dtype, device=device)[:, 0].cpu().numpy()
+    parameters = systems.parameters
+    if morphology and len(systems):
+        smooth = render(systems.without_substructure(), recipe, dtype=dtype, device=device)[:, 0].cpu().numpy()
+        time, rms = (parameters[name].astype(np.float64)[:, None, None] for name in ("exposure_time", "background_rms"))
+        counted_twice = 2 if recipe.noise_model == "photon_counts" and recipe.poisson_applied_twice else 1
+        noise = np.sqrt(rms**2 + counted_twice * np.maximum(images, 0) / time)
+        parameters = parameters | describe(
+            images, smooth, noise, recipe.instrument.pixel_scale, _without_nan(parameters)
+        )
+    return SimulatedBatch(observe(images, systems, recipe)[:, None], parameters, class_name)
 
 
-def observe(images: NDArray[np.float32] | NDArray[np.float64], systems: Systems, recipe: Recipe) -> NDArray[np.float32]:
-    """Take noise-free images with the recipe's instrument.
+def _simulate_scenes(
+    recipe: SceneRecipe,
+    class_name: str,
+    indices: Sequence[int],
+    seed: int,
+    morphology: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> SimulatedBatch:
+    from .morphology import describe
+    from .scene_populations import draw_scenes
+    from .scene_renderer import render_scenes
+
+    scenes = draw_scenes(recipe, class_name, indices, seed)
+    layers = render_scenes(scenes, recipe, dtype=dtype, device=device)
+    source, foreground = layers.source.cpu().numpy(), layers.foreground.cpu().numpy()
+    parameters = scenes.parameters
+    if morphology and len(scenes):
+        smooth = source
+        if scenes.substructure:
+            without = render_scenes(scenes, recipe, substructure=False, dtype=dtype, device=device)
+            smooth = without.source.cpu().numpy()
+        noise = noise_deviation(source + foreground, recipe.bands)
+        parameters = parameters | describe(
+            source, smooth, noise, recipe.instrument.pixel_scale, _without_nan(parameters)
+        )
+    generators = [noise_generator(recipe.name, class_name, seed, index) for index in scenes.indices.tolist()]
+    return SimulatedBatch(expose(source + foreground, recipe.bands, generators), parameters, class_name)
+
+
+def _without_nan(parameters: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """Parameters with zero for what is not there: a real galaxy has no ellipticity and counts as round."""
+    return {
+        name: np.nan_to_num(values) if np.issubdtype(values.dtype, np.floating) else values
+        for name, values in parameters.items()
+    }
+
+
+def observe(
+    images: NDArray[np.float32] | NDArray[np.float64], systems: Systems, recipe: PublishedRecipe
+) -> NDArray[np.float32]:
+    """Take noise-free images with a published recipe's instrument.
 
     Args:
         images: Noise-free images [counts/s], shape `(batch, height, width)`.
@@ -84,7 +171,7 @@ def observe(images: NDArray[np.float32] | NDArray[np.float64], systems: Systems,
         observed = images.astype(np.float32)
     else:
         generators = [
-            noise_generator(recipe, systems.class_name, systems.seed, index) for index in systems.indices.tolist()
+            noise_generator(recipe.name, systems.class_name, systems.seed, index) for index in systems.indices.tolist()
         ]
         exposure_time = systems.parameters["exposure_time"].astype(np.float64)
         background_rms = systems.parameters["background_rms"].astype(np.float64)

@@ -42,3 +42,27 @@ def test_a_circular_lens_makes_two_images_inside_its_radius_and_one_outside() ->
 
 def test_a_source_at_the_centre_of_an_elliptical_lens_makes_four() -> None:
     assert count_images(np.zeros(1), np.zeros(1), 1.0, 0.1, 0.0, 0.05, 0.0) == [4]
+
+
+def test_lenses_of_a_batch_are_counted_as_each_alone() -> None:
+    random = np.random.default_rng(2)
+    x, y = random.uniform(-0.3, 0.3, (2, 200))
+    lenses = np.array([1.0, 0.2, 0.2, 0.06, 0.06])[:, None] * random.uniform(-1, 1, (5, 200))
+    lenses[0] = np.abs(lenses[0]) + 0.3
+    together = count_images(x, y, *lenses)
+    assert set(together.tolist()) >= {2, 4}
+    alone = [
+        count_images(x[row : row + 1], y[row : row + 1], *(float(value) for value in lenses[:, row]))[0]
+        for row in range(200)
+    ]
+    np.testing.assert_array_equal(together, alone)
+    same = count_images(x, y, *(np.full(200, value) for value in LENSES[0]))
+    np.testing.assert_array_equal(same, count_images(x, y, *LENSES[0]))
+
+
+def test_no_system_has_no_count() -> None:
+    assert count_images(np.zeros(0), np.zeros(0), 1.0, 0.1, 0.0, 0.05, 0.0).shape == (0,)
+
+
+def test_without_mass_there_is_one_image() -> None:
+    assert count_images(np.full(1, 0.2), np.zeros(1), 0.0, 0.1, 0.0, 0.05, 0.0) == [1]

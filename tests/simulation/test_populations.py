@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from deeplense_hf.simulation.populations import deflection_factor, draw_systems, einstein_radius
-from deeplense_hf.simulation.recipes import PUBLISHED_COSMOLOGY, RECIPES, get_recipe
+from deeplense_hf.simulation.published_recipe import PUBLISHED_COSMOLOGY
+from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 
-MODEL_1 = get_recipe("model_1")
-ALL = [(recipe, name) for recipe in RECIPES.values() for name in recipe.class_names]
+MODEL_1 = PUBLISHED_RECIPES["model_1"]
+ALL = [(recipe, name) for recipe in PUBLISHED_RECIPES.values() for name in recipe.class_names]
 
 
 @pytest.mark.parametrize(("recipe", "class_name"), ALL, ids=lambda value: getattr(value, "name", value))
@@ -27,7 +28,7 @@ def test_recipe_class_and_seed_change_the_systems() -> None:
         draw_systems(MODEL_1, "cdm", [1], 0),
         draw_systems(MODEL_1, "cdm", [0], 1),
         draw_systems(MODEL_1, "no_sub", [0], 0),
-        draw_systems(get_recipe("model_2"), "cdm", [0], 0),
+        draw_systems(PUBLISHED_RECIPES["model_2"], "cdm", [0], 0),
     ]
     assert first not in [other.parameters["source_x"][0] for other in others]
 
@@ -38,8 +39,8 @@ def test_published_numbers() -> None:
     corrected = replace(MODEL_1, distance_convention="angular_diameter", arcsec_per_radian=206264.806)
     assert einstein_radius(corrected, 1e12) == pytest.approx(1.6645, abs=1e-3)
     assert deflection_factor(MODEL_1) == 1
-    assert deflection_factor(get_recipe("model_2")) == pytest.approx(0.634, abs=1e-3)
-    assert draw_systems(get_recipe("model_3"), "no_sub", [0], 0).parameters["einstein_radius"] == pytest.approx(
+    assert deflection_factor(PUBLISHED_RECIPES["model_2"]) == pytest.approx(0.634, abs=1e-3)
+    assert draw_systems(PUBLISHED_RECIPES["model_3"], "no_sub", [0], 0).parameters["einstein_radius"] == pytest.approx(
         0.81, abs=5e-3
     )
 
@@ -102,7 +103,7 @@ def test_vortex_lies_on_a_line_through_the_centre() -> None:
 
 
 def test_deflection_factor_weakens_everything_alike() -> None:
-    recipe = get_recipe("model_2")
+    recipe = PUBLISHED_RECIPES["model_2"]
     unity = replace(recipe, deflection_reference_redshift=1.0, deflection_cosmology=PUBLISHED_COSMOLOGY)
     weak, full = draw_systems(recipe, "cdm", [4], 0), draw_systems(unity, "cdm", [4], 0)
     factor = deflection_factor(recipe)

@@ -9,12 +9,13 @@ import torch
 from scipy.optimize import least_squares
 
 from deeplense_hf.simulation.populations import draw_systems
-from deeplense_hf.simulation.recipes import PUBLISHED_COSMOLOGY, Recipe, get_recipe
+from deeplense_hf.simulation.published_recipe import PUBLISHED_COSMOLOGY, PublishedRecipe
+from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.simulation.renderer import render
 from deeplense_hf.simulation.simulator import simulate_batch
 
 
-def residual_of_best_source_position(recipe: Recipe, image: np.ndarray, *, normalised: bool) -> float:
+def residual_of_best_source_position(recipe: PublishedRecipe, image: np.ndarray, *, normalised: bool) -> float:
     """Largest difference to an original smooth image when nothing but the source's position is free."""
     systems = draw_systems(recipe, "no_sub", [0], 0)
 
@@ -34,12 +35,12 @@ def residual_of_best_source_position(recipe: Recipe, image: np.ndarray, *, norma
 
 def test_model_3_reproduces_the_official_image(shared_data: Path) -> None:
     image = np.load(shared_data / "deeplense_official" / "ml4sci_repo_nosub.npz")["image"][0]
-    assert residual_of_best_source_position(get_recipe("model_3"), image, normalised=True) < 1e-9
+    assert residual_of_best_source_position(PUBLISHED_RECIPES["model_3"], image, normalised=True) < 1e-9
 
 
 def test_model_2_reproduces_original_images(shared_data: Path) -> None:
     # These files were made without pyHalo, with the generator's own cosmology in its place.
-    recipe = replace(get_recipe("model_2"), deflection_cosmology=PUBLISHED_COSMOLOGY)
+    recipe = replace(PUBLISHED_RECIPES["model_2"], deflection_cosmology=PUBLISHED_COSMOLOGY)
     for path in sorted((shared_data / "original_formats" / "Model_II_test" / "no_sub").glob("*.npy"))[:3]:
         image = np.load(path, allow_pickle=False).astype(np.float64)
         assert residual_of_best_source_position(recipe, image, normalised=False) < 1e-6
@@ -48,7 +49,7 @@ def test_model_2_reproduces_original_images(shared_data: Path) -> None:
 def test_model_1_has_the_counts_of_original_images(shared_data: Path) -> None:
     paths = sorted((shared_data / "original_formats" / "Model_I_test" / "no_sub").glob("*.npy"))
     original = np.stack([np.load(path, allow_pickle=False) for path in paths]).astype(np.float64)
-    ours = simulate_batch(get_recipe("model_1"), "no_sub", range(60), seed=0).images[:, 0]
+    ours = simulate_batch(PUBLISHED_RECIPES["model_1"], "no_sub", range(60), seed=0).images[:, 0]
     assert ours.mean() == pytest.approx(original.mean(), rel=0.25)
     # In the corners the clipped background is all there is: half of the pixels are empty or nearly so.
     assert (ours[:, :10, :10] == 0).mean() == pytest.approx((original[:, :10, :10] == 0).mean(), abs=0.03)

@@ -4,16 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from deeplense_hf.simulation.instruments import EUCLID_VIS, HST_WFC3_F160W, INSTRUMENTS
+from deeplense_hf.simulation.instruments import INSTRUMENTS, MODEL_2_CAMERA, MODEL_3_CAMERA
+from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.simulation.recipes import RECIPES, get_recipe
 
-RECIPE = get_recipe("model_1")
+RECIPE = PUBLISHED_RECIPES["model_1"]
 
 
 def test_every_recipe_is_registered_under_its_name() -> None:
-    assert {"model_1", "model_2", "model_3", "test"} <= RECIPES.keys()
     for name, recipe in RECIPES.items():
         assert recipe.name == name
+        assert recipe.description.endswith(".")
+        assert recipe.num_bands in (1, 3)
+        assert recipe.instrument.name in INSTRUMENTS
+    for recipe in PUBLISHED_RECIPES.values():
         assert recipe.class_names == ("no_sub", "cdm", "axion")
         assert recipe.instrument in INSTRUMENTS.values()
 
@@ -52,16 +56,16 @@ def test_unphysical_recipes_are_refused_by_name_and_value(changes: dict, words: 
 
 
 @pytest.mark.parametrize(
-    "field", ["pixel_scale", "image_size", "psf_fwhm", "psf_truncation", "read_noise", "exposures"]
+    "field", ["pixel_scale", "image_size", "read_noise", "exposures"]
 )
 def test_unphysical_instruments_are_refused_by_name_and_value(field: str) -> None:
-    with pytest.raises(ValueError, match=f"euclid_vis: {field}=-1"):
-        replace(EUCLID_VIS, **{field: -1})
+    with pytest.raises(ValueError, match=f"euclid_vis_model_2: {field}=-1"):
+        replace(MODEL_2_CAMERA, **{field: -1})
 
 
 def test_background_equals_lenstronomy() -> None:
     observation_api = pytest.importorskip("lenstronomy.SimulationAPI.observation_api")
-    for telescope in (EUCLID_VIS, HST_WFC3_F160W):
+    for telescope in (MODEL_2_CAMERA, MODEL_3_CAMERA):
         band = observation_api.SingleBand(
             pixel_scale=telescope.pixel_scale,
             exposure_time=telescope.exposure_time,
@@ -77,12 +81,12 @@ def test_background_equals_lenstronomy() -> None:
 def test_hubble_camera_equals_lenstronomy() -> None:
     hst = pytest.importorskip("lenstronomy.SimulationAPI.ObservationConfig.HST")
     band = hst.HST(band="WFC3_F160W").kwargs_single_band()
-    assert band["pixel_scale"] == HST_WFC3_F160W.pixel_scale
-    assert band["seeing"] == HST_WFC3_F160W.psf_fwhm
-    assert band["magnitude_zero_point"] == HST_WFC3_F160W.magnitude_zero_point
-    assert band["exposure_time"] == HST_WFC3_F160W.exposure_time
-    assert band["sky_brightness"] == HST_WFC3_F160W.sky_brightness
-    assert band["read_noise"] == HST_WFC3_F160W.read_noise
+    assert band["pixel_scale"] == MODEL_3_CAMERA.pixel_scale
+    assert band["seeing"] == MODEL_3_CAMERA.gaussian.fwhm
+    assert band["magnitude_zero_point"] == MODEL_3_CAMERA.magnitude_zero_point
+    assert band["exposure_time"] == MODEL_3_CAMERA.exposure_time
+    assert band["sky_brightness"] == MODEL_3_CAMERA.sky_brightness
+    assert band["read_noise"] == MODEL_3_CAMERA.read_noise
 
 
 @pytest.mark.parametrize("module", ["recipes", "populations"])

@@ -5,15 +5,17 @@ import pytest
 import torch
 
 from deeplense_hf.simulation.instruments import MODEL_1_CAMERA
+from deeplense_hf.simulation.point_spread import GaussianPointSpread
 from deeplense_hf.simulation.populations import Systems, draw_systems
-from deeplense_hf.simulation.recipes import RECIPES, Recipe, get_recipe
+from deeplense_hf.simulation.published_recipe import PublishedRecipe
+from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.simulation.renderer import pixel_positions, render
 
-ALL = [(recipe, name) for recipe in RECIPES.values() for name in recipe.class_names]
+ALL = [(recipe, name) for recipe in PUBLISHED_RECIPES.values() for name in recipe.class_names]
 IDENTIFY = {"ids": lambda value: getattr(value, "name", value)}
 
 
-def reference_images(systems: Systems, recipe: Recipe) -> np.ndarray:
+def reference_images(systems: Systems, recipe: PublishedRecipe) -> np.ndarray:
     pytest.importorskip("lenstronomy", reason="parity needs the test extra: pip install 'deeplense-hf[test]'")
     from deeplense_hf.simulation.lenstronomy_adapter import lenstronomy_image
 
@@ -26,7 +28,7 @@ def largest_difference(images: torch.Tensor, reference: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("recipe", "class_name"), ALL, **IDENTIFY)
-def test_images_equal_lenstronomy(recipe: Recipe, class_name: str) -> None:
+def test_images_equal_lenstronomy(recipe: PublishedRecipe, class_name: str) -> None:
     systems = draw_systems(recipe, class_name, range(4), seed=20)
     reference = reference_images(systems, recipe)
     assert largest_difference(render(systems, recipe, dtype=torch.float64), reference) < 1e-6
@@ -34,9 +36,10 @@ def test_images_equal_lenstronomy(recipe: Recipe, class_name: str) -> None:
 
 
 def test_images_equal_lenstronomy_with_other_numbers() -> None:
+    camera = replace(PUBLISHED_RECIPES["test"].instrument, image_size=33, point_spread=GaussianPointSpread(0.9, 2.0))
     recipe = replace(
-        get_recipe("test"), lens_ellipticity_2=-0.2, shear_2=0.07, sersic_index=3.2, source_ellipticity_1=0.3,
-        instrument=replace(get_recipe("test").instrument, image_size=33, psf_fwhm=0.9, psf_truncation=2.0),
+        PUBLISHED_RECIPES["test"], lens_ellipticity_2=-0.2, shear_2=0.07, sersic_index=3.2, source_ellipticity_1=0.3,
+        instrument=camera,
     )  # fmt: skip
     systems = draw_systems(recipe, "axion", range(3), seed=0)
     reference = reference_images(systems, recipe)
@@ -55,7 +58,7 @@ def with_points(systems: Systems, x: list, y: list) -> Systems:
 
 @pytest.mark.parametrize("distance", [0.0, 1e-12, 1e-7, 1e-5, 1e-4, 3e-4, 1e-3, 1e-2])
 def test_pixels_beside_a_point_mass_equal_lenstronomy(distance: float) -> None:
-    recipe = get_recipe("model_1")
+    recipe = PUBLISHED_RECIPES["model_1"]
     systems = draw_systems(recipe, "no_sub", [0], seed=0)
     axis = pixel_positions(recipe.instrument)
     columns, rows = axis[[100, 60, 75, 101]], axis[[75, 98, 100, 76]]
@@ -67,7 +70,7 @@ def test_pixels_beside_a_point_mass_equal_lenstronomy(distance: float) -> None:
 
 @pytest.mark.parametrize(("recipe", "class_name"), ALL, **IDENTIFY)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_an_image_does_not_depend_on_the_batch(recipe: Recipe, class_name: str, dtype: torch.dtype) -> None:
+def test_an_image_does_not_depend_on_the_batch(recipe: PublishedRecipe, class_name: str, dtype: torch.dtype) -> None:
     systems = draw_systems(recipe, class_name, range(9), seed=1)
     together = render(systems, recipe, dtype=dtype)
     for batch in (1, 2, 5):
@@ -77,7 +80,7 @@ def test_an_image_does_not_depend_on_the_batch(recipe: Recipe, class_name: str, 
 
 
 def test_an_image_does_not_depend_on_the_number_of_threads() -> None:
-    recipe = get_recipe("test")
+    recipe = PUBLISHED_RECIPES["test"]
     systems = draw_systems(recipe, "cdm", range(40), seed=1)
     threads = torch.get_num_threads()
     try:
@@ -90,7 +93,7 @@ def test_an_image_does_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_systems_with_different_lenses_are_rendered_each_with_its_own() -> None:
-    recipe = get_recipe("test")
+    recipe = PUBLISHED_RECIPES["test"]
     systems = draw_systems(recipe, "cdm", range(3), seed=1)
     varied = replace(systems, parameters=systems.parameters | {"einstein_radius": np.array([0.9, 1.2815, 1.5])})
     reference = reference_images(varied, recipe)
@@ -98,7 +101,7 @@ def test_systems_with_different_lenses_are_rendered_each_with_its_own() -> None:
 
 
 def test_flux_of_an_unlensed_source_is_that_of_its_magnitude() -> None:
-    recipe = get_recipe("model_3")
+    recipe = PUBLISHED_RECIPES["model_3"]
     systems = draw_systems(recipe, "no_sub", [0, 1], seed=0)
     unlensed = {"einstein_radius": np.zeros(2), "shear_1": np.zeros(2)}
     images = render(replace(systems, parameters=systems.parameters | unlensed), recipe, dtype=torch.float64)
@@ -108,7 +111,7 @@ def test_flux_of_an_unlensed_source_is_that_of_its_magnitude() -> None:
 
 def test_ring_of_a_centred_source_has_the_einstein_radius() -> None:
     recipe = replace(
-        get_recipe("model_1"),
+        PUBLISHED_RECIPES["model_1"],
         lens_ellipticity_1=0.0,
         shear_1=0.0,
         source_position_limit=0.0,
@@ -123,12 +126,13 @@ def test_ring_of_a_centred_source_has_the_einstein_radius() -> None:
 
 
 def test_no_systems_give_no_images() -> None:
-    assert render(draw_systems(get_recipe("test"), "cdm", [], 0), get_recipe("test")).shape == (0, 1, 32, 32)
+    recipe = PUBLISHED_RECIPES["test"]
+    assert render(draw_systems(recipe, "cdm", [], 0), recipe).shape == (0, 1, 32, 32)
 
 
 def test_other_precisions_are_refused() -> None:
     with pytest.raises(ValueError, match=r"dtype=torch.float16"):
-        render(draw_systems(get_recipe("test"), "cdm", [0], 0), get_recipe("test"), dtype=torch.float16)
+        render(draw_systems(PUBLISHED_RECIPES["test"], "cdm", [0], 0), PUBLISHED_RECIPES["test"], dtype=torch.float16)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
