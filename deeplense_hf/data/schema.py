@@ -83,7 +83,7 @@ PHYSICAL_PARAMETERS: dict[str, Column] = {
     "quasar_magnitude": Column("float32", "mag", "unlensed apparent magnitude of the quasar, in the first band"),
     "exposure_time": Column("float32", "s", "exposure time"),
     "background_rms": Column("float32", "counts/s", "standard deviation of the sky background of a pixel"),
-    "number_of_images": Column("int32", "", "images of the source's centre by the smooth lens"),
+    "number_of_images": Column("int32", "", "images of the source's centre: by the smooth lens, of a quasar by the whole one"),
     "image_configuration": Column("string", "", "what is seen: none, single, double, quad, arc or ring"),
     "crosses_caustic": Column("bool", "", "whether the source's half-light ellipse crosses the tangential caustic"),
     "arc_length": Column("float32", "arcsec", "length of the longest connected arc"),

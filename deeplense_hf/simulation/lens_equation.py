@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from .components import Deflector
 from .image_multiplicity import count_images
+from .mass import MACRO_PARAMETERS
 from .smooth_lens import SmoothLens
 
 FloatArray = NDArray[np.float64]
 
-MACRO_PARAMETERS = ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
 # Images kept of a system, the brightest; an isothermal lens makes four, substructure now and then more.
 LARGEST_NUMBER = 5
 # How near the source a ray through an image must come [arcsec].
@@ -117,16 +117,11 @@ def find_images(
         if start.shape[1] != expected[row]:
             # The analytical solver misses images of a source exactly on an axis of the lens.
             start = np.concatenate([start, _search(smooth_lens, source, reach)], axis=1)
-        start = _follow(smooth_lens, source, start)
-        start = start[:, np.isfinite(start[0]) & ~_repeats(start)]
-        before = smooth_lens.magnification(start)
+        start, before = _follow(smooth_lens, source, start)
+        start, before = start[:, before != 0], before[before != 0]
         found = _search(lens, source, reach)
-        images = np.concatenate([start, found], axis=1)
         before = np.concatenate([before, np.zeros(found.shape[1])])
-        images = _follow(lens, source, images)
-        kept = np.isfinite(images[0]) & ~_repeats(images)
-        images, before = images[:, kept], before[kept]
-        magnification = lens.magnification(images)
+        images, magnification = _follow(lens, source, np.concatenate([start, found], axis=1))
         order = np.argsort(-np.abs(magnification), kind="stable")[:LARGEST_NUMBER]
         order = order[np.abs(magnification[order]) >= SMALLEST_MAGNIFICATION]
         columns[:, row, : len(order)] = np.stack([*images, magnification, before])[:, order]
@@ -134,10 +129,7 @@ def find_images(
 
 
 class _Lens:
-    """Everything that deflects in one system.
-
-    Deflectors are quickest on a row of x and a column of y, even where few of their crossings are wanted.
-    """
+    """Everything that deflects in one system."""
 
     def __init__(self, deflectors: Sequence[Deflector], row: int) -> None:
         self.deflectors = deflectors
@@ -156,24 +148,20 @@ class _Lens:
 
     def trace(self, images: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Source-plane positions, shape `(2, images)`, and their derivatives by x and y, shape `(2, 2, images)`."""
-        number = images.shape[1]
-        steps = DIFFERENCE * np.array([-1.0, 0.0, 1.0])
-        x, y = images[:, :, None] + steps
-        grid = self.trace_grid(x.ravel(), y.ravel()).reshape(2, number, 3, number, 3)
-        # Three by three crossings around each image.
-        met = grid[:, np.arange(number), :, np.arange(number), :].transpose(1, 2, 3, 0)
-        derivative = np.stack([met[:, 1, 2] - met[:, 1, 0], met[:, 2, 1] - met[:, 0, 1]], axis=1) / (2 * DIFFERENCE)
-        return met[:, 1, 1], derivative
-
-    def magnification(self, images: FloatArray) -> FloatArray:
-        """Signed magnifications, shape `(images,)`."""
-        _, ((xx, xy), (yx, yy)) = self.trace(images)
-        magnification: FloatArray = 1 / (xx * yy - xy * yx)
-        return magnification
+        # Each image and its neighbours to both sides along x and y. Their shape is not that of a grid, on which
+        # deflectors may save time by approximations too coarse to converge with.
+        steps = DIFFERENCE * np.array([[0, 1, -1, 0, 0], [0, 0, 0, 1, -1]], dtype=np.float64)
+        positions = torch.from_numpy(images[:, None, :] + steps[:, :, None])[:, None]
+        deflection = torch.zeros_like(positions)
+        for deflector in self.deflectors:
+            deflector.add_deflection_(deflection[0], deflection[1], positions[0], positions[1], self.rows)
+        met: FloatArray = (positions - deflection)[:, 0].numpy()
+        derivative = np.stack([met[:, 1] - met[:, 2], met[:, 3] - met[:, 4]], axis=1) / (2 * DIFFERENCE)
+        return met[:, 0], derivative
 
 
-def _follow(lens: _Lens, source: FloatArray, start: FloatArray) -> FloatArray:
-    """Images near starting positions, shape `(2, images)`; NaN for those that do not converge."""
+def _follow(lens: _Lens, source: FloatArray, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Images near starting positions, shape `(2, images)`, and magnifications, zero for no image or one once more."""
     images, target = start.copy(), source[:, None]
     met, derivative = lens.trace(images)
     error = np.hypot(*(met - target))
@@ -197,7 +185,9 @@ def _follow(lens: _Lens, source: FloatArray, start: FloatArray) -> FloatArray:
         derivative[:, :, moved], error[moved] = tried_derivative[:, :, better], tried_error[better]
         share[moved] = np.minimum(1, 2 * share[moved])
         share[stuck] /= 2
-    return np.where(error < PRECISION, images, np.nan)
+    (xx, xy), (yx, yy) = derivative
+    is_image = (error < PRECISION) & ~_repeats(np.where(error < PRECISION, images, np.nan))
+    return images, np.where(is_image, 1 / (xx * yy - xy * yx), 0)
 
 
 def _search(lens: _Lens, source: FloatArray, reach: float) -> FloatArray:

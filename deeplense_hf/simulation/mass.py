@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+MACRO_PARAMETERS = ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
+"""Parameters of the smooth lens, in the order in which functions take them."""
+
 # Core radius, product-averaged, that keeps the deflection at the very centre finite [arcsec]; lenstronomy's
 # value.
 CORE_RADIUS = 1e-10

@@ -8,6 +8,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from .caustics import crosses_caustic
+from .mass import MACRO_PARAMETERS
 
 FloatArray = NDArray[np.float64]
 ImageArray = NDArray[np.float32] | NDArray[np.float64]
@@ -20,7 +21,6 @@ VISIBLE_SIGMAS = 1.0
 # Azimuth about the lens's centre that a connected region must cover.
 RING_EXTENT = np.deg2rad(300)
 ARC_EXTENT = np.deg2rad(90)
-MACRO_COLUMNS = ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
 SOURCE_COLUMNS = ("source_x", "source_y", "source_radius", "source_ellipticity_1", "source_ellipticity_2")
 # Diagonal neighbours touch; systems of a batch do not.
 _NEIGHBOURS = np.zeros((3, 3, 3), dtype=np.bool_)
@@ -184,6 +184,7 @@ def describe(
     noise: ImageArray,
     pixel_scale: float,
     parameters: Mapping[str, NDArray[np.generic]],
+    extended: ImageArray | None = None,
 ) -> dict[str, NDArray[np.generic]]:
     """Columns that describe the images of a batch of systems, each independent of the batch.
 
@@ -195,8 +196,9 @@ def describe(
             images, such as `(batch, 1, 1)`; NaN where there is none.
         pixel_scale: Width of a pixel [arcsec].
         parameters: Columns of the data set, each of shape `(batch,)`: number_of_images (zero for what is not a lens)
-            and those in MACRO_COLUMNS and SOURCE_COLUMNS, which matter where there are images; lens_x and lens_y, the
-            lens's position from the image's middle, where it is not there.
+            and those in MACRO_PARAMETERS and SOURCE_COLUMNS, which matter where there are images; lens_x and lens_y,
+            the lens's position from the image's middle, where it is not there.
+        extended: The part of the image in which arcs are looked for, where points of light outshine them.
 
     Returns:
         image_configuration, crosses_caustic, arc_length [arcsec], signal_to_noise and substructure_visibility, each of
@@ -207,11 +209,12 @@ def describe(
         KeyError: If a column is missing.
     """
     number_of_images = np.asarray(parameters["number_of_images"], dtype=np.int64)
+    arc_image = image if extended is None else extended
     if image.ndim == 4:
         everywhere = np.broadcast_to(noise, image.shape)
-        visible = visible_pixels(image.sum(axis=1), np.sqrt(np.square(everywhere).sum(axis=1)))
+        visible = visible_pixels(arc_image.sum(axis=1), np.sqrt(np.square(everywhere).sum(axis=1)))
     else:
-        visible = visible_pixels(image, noise)
+        visible = visible_pixels(arc_image, noise)
     middle = np.zeros(len(image))
     lens_x, lens_y = (np.nan_to_num(parameters.get(name, middle)) for name in ("lens_x", "lens_y"))
     arcs = longest_arcs(visible, pixel_scale, lens_x, lens_y)
@@ -219,7 +222,7 @@ def describe(
     lensed = np.flatnonzero(number_of_images > 0)
     crosses = np.zeros(len(image), dtype=np.bool_)
     if lensed.size:
-        columns = (np.asarray(parameters[name], dtype=np.float64)[lensed] for name in SOURCE_COLUMNS + MACRO_COLUMNS)
+        columns = (np.asarray(parameters[name], dtype=np.float64)[lensed] for name in SOURCE_COLUMNS + MACRO_PARAMETERS)
         crosses[lensed] = crosses_caustic(*columns)
     return {
         "image_configuration": configuration,

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from .instruments import Instrument, Telescope
 from .light import INNER_RADIUS, sersic_amplitude, sersic_brightness_, sersic_exponent
-from .mass import elliptical_radius_form, isothermal_deflection, shear_deflection
+from .mass import MACRO_PARAMETERS, elliptical_radius_form, isothermal_deflection, shear_deflection
 from .point_masses import PointMasses
 from .populations import Systems
 from .published_recipe import PublishedRecipe
 
-MACRO_PARAMETERS = ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
 # Pixels worked on at a time. On the processor, arrays of this size stay in its cache and torch does not split
 # them between threads; on a graphics card, fewer and larger steps are quicker.
 PIXELS_PER_STEP = {"cpu": 32_768, "cuda": 2**22}

@@ -26,12 +26,19 @@ class Layers:
     """Noise-free images of a batch, taken apart.
 
     Args:
-        source: Lensed source, shape `(batch, bands, height, width)` [electrons/s/pixel].
+        source: Lensed extended source, shape `(batch, bands, height, width)` [electrons/s/pixel].
+        points: Lensed points of light, in the same shape and unit.
         foreground: All light that is not lensed, in the same shape and unit.
     """
 
     source: Tensor
+    points: Tensor
     foreground: Tensor
+
+    @property
+    def lensed(self) -> Tensor:
+        """All light from behind the lens."""
+        return self.source + self.points
 
 
 def render_scenes(
@@ -52,7 +59,7 @@ def render_scenes(
         device: Where to compute.
 
     Returns:
-        Lensed source and foreground, each blurred by the bands' point spread functions.
+        Lensed source, points and foreground, each blurred by the bands' point spread functions.
 
     Raises:
         ValueError: If the precision is neither single nor double.
@@ -75,9 +82,9 @@ def render_scenes(
         ):
             layer[rows] = _observed(lights, positions, rows, recipe, layer[rows])
     points = scenes.points if substructure else scenes.points_without_substructure
-    if points is not None:
-        layers[0] += points.image(recipe.bands).to(layers[0])
-    return Layers(*layers)
+    no_points = torch.zeros((), dtype=dtype, device=device).expand_as(layers[0])
+    blurred_points = no_points if points is None else points.image(recipe.bands).to(layers[0])
+    return Layers(layers[0], blurred_points, layers[1])
 
 
 def _steps(count: int, recipe: SceneRecipe, device: torch.device) -> Iterator[slice]:

@@ -131,19 +131,25 @@ def _simulate_scenes(
 
     scenes = draw_scenes(recipe, class_name, indices, seed)
     layers = render_scenes(scenes, recipe, dtype=dtype, device=device)
-    source, foreground = layers.source.cpu().numpy(), layers.foreground.cpu().numpy()
+    lensed = layers.lensed.cpu().numpy()
+    image = lensed + layers.foreground.cpu().numpy()
     parameters = scenes.parameters
     if morphology and len(scenes):
-        smooth = source
+        smooth = lensed
         if scenes.substructure:
             without = render_scenes(scenes, recipe, substructure=False, dtype=dtype, device=device)
-            smooth = without.source.cpu().numpy()
-        noise = noise_deviation(source + foreground, recipe.bands)
+            smooth = without.lensed.cpu().numpy()
+        noise = noise_deviation(image, recipe.bands)
         parameters = parameters | describe(
-            source, smooth, noise, recipe.instrument.pixel_scale, _without_nan(parameters)
+            lensed,
+            smooth,
+            noise,
+            recipe.instrument.pixel_scale,
+            _without_nan(parameters),
+            extended=layers.source.cpu().numpy(),
         )
     generators = [noise_generator(recipe.name, class_name, seed, index) for index in scenes.indices.tolist()]
-    return SimulatedBatch(expose(source + foreground, recipe.bands, generators), parameters, class_name)
+    return SimulatedBatch(expose(image, recipe.bands, generators), parameters, class_name)
 
 
 def _without_nan(parameters: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

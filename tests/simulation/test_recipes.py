@@ -55,9 +55,7 @@ def test_unphysical_recipes_are_refused_by_name_and_value(changes: dict, words: 
         replace(RECIPE, **changes)
 
 
-@pytest.mark.parametrize(
-    "field", ["pixel_scale", "image_size", "read_noise", "exposures"]
-)
+@pytest.mark.parametrize("field", ["pixel_scale", "image_size", "read_noise", "exposures"])
 def test_unphysical_instruments_are_refused_by_name_and_value(field: str) -> None:
     with pytest.raises(ValueError, match=f"euclid_vis_model_2: {field}=-1"):
         replace(MODEL_2_CAMERA, **{field: -1})

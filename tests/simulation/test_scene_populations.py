@@ -125,4 +125,5 @@ def test_quasars_have_the_images_of_their_configuration() -> None:
     batch = simulate_batch(recipe, "cdm", range(12), seed=0, morphology=True)
     assert set(batch.parameters["number_of_images"]) <= {1, 2, 3, 4, 5}
     assert (batch.parameters["flux_ratio_anomaly"] > 0).any()
-    assert (simulate_batch(recipe, "no_sub", range(3), seed=0).parameters["flux_ratio_anomaly"] == 0).all()
+    smooth = simulate_batch(recipe, "no_sub", range(3), seed=0).parameters["flux_ratio_anomaly"]
+    np.testing.assert_allclose(smooth, 0, atol=1e-9)

@@ -61,7 +61,7 @@ def expected_deflection(haloes: TruncatedHaloes, system: int, x: np.ndarray, y: 
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 def test_closed_form_equals_lenstronomy(truncation: float) -> None:
     expected = TNFW().derivatives(RADIUS, np.zeros_like(RADIUS), 1.0, 1.0, truncation)[0]
-    actual = RADIUS * mean_convergence(torch.from_numpy(RADIUS), truncation).numpy()
+    actual = RADIUS * mean_convergence(torch.from_numpy(RADIUS), torch.tensor(truncation, dtype=torch.float64)).numpy()
     # lenstronomy loses digits near the centre
     np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=5e-7)
 
@@ -122,7 +122,7 @@ def test_positions_off_a_grid_equal_lenstronomy() -> None:
 def test_far_truncation_is_no_truncation() -> None:
     radius = np.geomspace(0.01, 30, 50)
     expected = NFW().derivatives(radius, 0 * radius, 1.0, 1.0)[0]
-    actual = radius * mean_convergence(torch.from_numpy(radius), 1000.0).numpy()
+    actual = radius * mean_convergence(torch.from_numpy(radius), torch.tensor(1000.0, dtype=torch.float64)).numpy()
     np.testing.assert_allclose(actual, expected, rtol=0.005)
 
 
