@@ -16,31 +16,6 @@ from .pyhalo_substructure import HaloRealization
 FloatArray = NDArray[np.float64]
 
 
-def deflection_ratio(
-    cosmology: FlatCosmology, redshift_lens: float, redshift_source: float, redshift_convention: float
-) -> float:
-    """Factor that reduced deflections shrink by when they are meant for another source than the one in the picture.
-
-    Args:
-        cosmology: Cosmology of the distances.
-        redshift_lens: Redshift of the lens.
-        redshift_source: Redshift of the source in the picture.
-        redshift_convention: Redshift that the deflections are reduced to.
-
-    Returns:
-        The ratio of D_LS / D_S of both; 0.633 for the published Model IV (0.5, 1.0, 2.5).
-
-    Source:
-        Schneider, Ehlers & Falco (1992), eq. 2.15.
-    """
-
-    def efficiency(redshift: float) -> float:
-        distance = cosmology.angular_diameter_distance
-        return distance(redshift_lens, redshift) / distance(0, redshift)
-
-    return efficiency(redshift_source) / efficiency(redshift_convention)
-
-
 @dataclass(frozen=True)
 class RealizationDeflector:
     """What haloes add to the deflection of the main lens, for each system of a batch; a `components.Deflector`.
@@ -57,8 +32,8 @@ class RealizationDeflector:
         shear_1: External shear for the source in the picture, shape `(batch,)`.
         shear_2: As above.
         redshift_convention: Redshift that the haloes' deflections are taken to be reduced to. None takes that of the
-            source, which is right. The published Model IV took 2.5, so that its haloes deflect less: by 0.63 at the
-            lens, by less behind it and by more in front of it.
+            source, which is right. The published Model IV took 2.5 for sources at 1.0, so that its haloes deflect less:
+            0.63 times as much at the lens, less than that behind it and more than that in front of it.
 
     Raises:
         ValueError: If there are not as many realisations as lenses.
@@ -113,8 +88,8 @@ class RealizationDeflector:
 
         convention = self._convention(realization)
         # lenstronomy refers the main lens to the same redshift as the haloes.
-        strength = 1 / deflection_ratio(
-            realization.cosmology, realization.redshift_lens, realization.redshift_source, convention
+        strength = 1 / realization.cosmology.deflection_ratio(
+            realization.redshift_lens, realization.redshift_source, convention
         )
         with warnings.catch_warnings():  # lenstronomy warns of any cosmology that is not its own
             warnings.filterwarnings("ignore", message="Cosmology is provided", category=UserWarning)

@@ -1,5 +1,6 @@
 """All recipes by name."""
 
+from .model_4_recipes import MODEL_4_RECIPES
 from .published_recipe import PublishedRecipe
 from .published_recipes import PUBLISHED_RECIPES
 from .scene_recipe import SceneRecipe
@@ -7,7 +8,7 @@ from .scene_recipes import SCENE_RECIPES
 
 Recipe = PublishedRecipe | SceneRecipe
 
-RECIPES: dict[str, Recipe] = {**PUBLISHED_RECIPES, **SCENE_RECIPES}
+RECIPES: dict[str, Recipe] = {**PUBLISHED_RECIPES, **MODEL_4_RECIPES, **SCENE_RECIPES}
 
 
 def get_recipe(name: str) -> Recipe:

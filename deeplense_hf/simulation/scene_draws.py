@@ -10,7 +10,9 @@ from .galaxy_stamps import GalaxyStamps
 from .instruments import fluxes
 from .look_alikes import Ingredients, LookAlike, draw_look_alike, magnified_flux
 from .priors import draw_direction, draw_in_disc
-from .scene_recipe import LensLightPrior, LensPrior, SceneRecipe
+from .pyhalo_substructure import HaloRealization, draw_realization
+from .scene_priors import LensLightPrior, LensPrior, PyHaloPrior
+from .scene_recipe import SceneRecipe
 from .subhalo_population import DrawnSubhaloes
 
 # Points along a vortex at which it is asked whether they lie within the Einstein radius.
@@ -25,12 +27,14 @@ class DrawnSystem:
         numbers: Columns of the data set, and numbers that only the components need (`PRIVATE`).
         source_galaxy: Name of the real galaxy that is the source; empty for a Sersic profile.
         subhaloes: Subhaloes, of a `cdm` system.
+        realization: Haloes by pyHalo, of a recipe that asks for them.
         look_alike: What looks like a lens, of a `non_lens` system.
     """
 
     numbers: dict[str, float] = field(default_factory=dict)
     source_galaxy: str = ""
     subhaloes: DrawnSubhaloes | None = None
+    realization: HaloRealization | None = None
     look_alike: LookAlike | None = None
 
 
@@ -54,14 +58,17 @@ def draw_system(recipe: SceneRecipe, class_name: str, generator: np.random.Gener
     """
     system = DrawnSystem()
     numbers = system.numbers
-    numbers.update(_draw_lens(recipe, recipe.lens, generator))
+    lens = recipe.lens_of_no_sub if class_name == "no_sub" and recipe.lens_of_no_sub is not None else recipe.lens
+    numbers.update(_draw_lens(recipe, lens, generator))
     numbers.update(_draw_source(recipe, generator, numbers["einstein_radius"]))
     if recipe.galaxies is not None:
         _draw_galaxy(recipe, generator, system)
-    if recipe.lens.light is not None:
-        numbers.update(_draw_lens_light(recipe.lens.light, generator, numbers))
+    if lens.light is not None:
+        numbers.update(_draw_lens_light(lens.light, generator, numbers))
     numbers.update(smooth_einstein_radius=numbers["einstein_radius"], removed_convergence=0.0, disc_radius=1.0)
-    if class_name == "cdm":
+    if class_name in ("cdm", "axion") and recipe.pyhalo is not None:
+        _draw_realization(recipe.pyhalo, class_name, generator, system)
+    elif class_name == "cdm":
         _draw_subhaloes(recipe, generator, system)
     elif class_name == "axion":
         numbers.update(_draw_vortex(recipe, generator, numbers))
@@ -73,9 +80,12 @@ def draw_system(recipe: SceneRecipe, class_name: str, generator: np.random.Gener
 
 def _draw_lens(recipe: SceneRecipe, prior: LensPrior, generator: np.random.Generator) -> dict[str, float]:
     redshift_lens, redshift_source = prior.redshift.draw(generator), recipe.source.redshift.draw(generator)
+    if recipe.pyhalo is not None:
+        # pyHalo's lens planes have two decimals
+        redshift_lens, redshift_source = round(redshift_lens, 2), round(redshift_source, 2)
     radius, ratio = prior.einstein_radius.draw(generator), prior.axial_ratio.draw(generator)
     ellipticity = draw_direction(generator, (1 - ratio) / (1 + ratio))
-    shear = draw_direction(generator, prior.shear.draw(generator))
+    shear, twice_angle = prior.shear.draw(generator), 2 * prior.shear_angle.draw(generator)
     lens_x, lens_y = draw_in_disc(generator, prior.largest_offset)
     efficiency = recipe.cosmology.angular_diameter_distance(
         redshift_lens, redshift_source
@@ -88,8 +98,8 @@ def _draw_lens(recipe: SceneRecipe, prior: LensPrior, generator: np.random.Gener
         "velocity_dispersion": SPEED_OF_LIGHT_KM_S * math.sqrt(radius / ARCSEC_PER_RADIAN / (4 * math.pi * efficiency)),
         "ellipticity_1": ellipticity[0],
         "ellipticity_2": ellipticity[1],
-        "shear_1": shear[0],
-        "shear_2": shear[1],
+        "shear_1": shear * math.cos(twice_angle),
+        "shear_2": shear * math.sin(twice_angle),
         "lens_x": lens_x,
         "lens_y": lens_y,
     }
@@ -97,7 +107,10 @@ def _draw_lens(recipe: SceneRecipe, prior: LensPrior, generator: np.random.Gener
 
 def _draw_source(recipe: SceneRecipe, generator: np.random.Generator, einstein_radius: float) -> dict[str, float]:
     prior = recipe.source
-    source_x, source_y = draw_in_disc(generator, prior.largest_position * einstein_radius)
+    if prior.square_position is not None:
+        source_x, source_y = (prior.square_position * (2 * generator.random() - 1) for _ in "xy")
+    else:
+        source_x, source_y = draw_in_disc(generator, prior.largest_position * einstein_radius)
     ratio = prior.axial_ratio.draw(generator)
     ellipticity = draw_direction(generator, (1 - ratio) / (1 + ratio))
     return {
@@ -155,12 +168,16 @@ def _draw_lens_light(
     angle = math.atan2(macro["ellipticity_2"], macro["ellipticity_1"]) / 2
     angle += prior.angle_scatter * generator.standard_normal()
     light_modulus = (1 - ratio) / (1 + ratio)
+    ellipticity = light_modulus * math.cos(2 * angle), light_modulus * math.sin(2 * angle)
+    if prior.ellipticity is not None:
+        ellipticity = prior.ellipticity
+    radius = prior.radius_in_einstein_radii.draw(generator) * macro["einstein_radius"]
     return {
         "lens_magnitude": prior.magnitude.draw(generator),
-        "lens_light_radius": prior.radius_in_einstein_radii.draw(generator) * macro["einstein_radius"],
+        "lens_light_radius": radius if prior.radius is None else prior.radius.draw(generator),
         "lens_sersic_index": prior.sersic_index.draw(generator),
-        "lens_ellipticity_1": light_modulus * math.cos(2 * angle),
-        "lens_ellipticity_2": light_modulus * math.sin(2 * angle),
+        "lens_ellipticity_1": ellipticity[0],
+        "lens_ellipticity_2": ellipticity[1],
     }
 
 
@@ -179,6 +196,27 @@ def _draw_subhaloes(recipe: SceneRecipe, generator: np.random.Generator, system:
         removed_convergence=drawn.expected_convergence,
         disc_radius=radius,
     )
+
+
+def _draw_realization(prior: PyHaloPrior, class_name: str, generator: np.random.Generator, system: DrawnSystem) -> None:
+    numbers = system.numbers
+    is_axion = class_name == "axion"
+    log10_mass = prior.log10_axion_mass.draw(generator)
+    system.realization = draw_realization(
+        "axion" if is_axion else "cdm",
+        numbers["redshift_lens"],
+        numbers["redshift_source"],
+        seed=int(generator.integers(2**32)),
+        log10_axion_mass_ev=log10_mass,
+        cone_opening_angle=prior.axion_cone_opening_angle if is_axion else prior.cone_opening_angle,
+        log10_lowest_mass=prior.log10_lowest_mass,
+        subhalo_normalization=prior.subhalo_normalization,
+    )
+    numbers.update(
+        subhalo_count=system.realization.subhalo_count, subhalo_total_mass=system.realization.subhalo_total_mass
+    )
+    if is_axion:
+        numbers["log10_axion_mass_ev"] = log10_mass
 
 
 def _draw_vortex(recipe: SceneRecipe, generator: np.random.Generator, macro: dict[str, float]) -> dict[str, float]:

@@ -12,12 +12,14 @@ from .galaxy_light import GalaxyLight
 from .image_multiplicity import count_images
 from .instruments import Telescope, fluxes
 from .lens_equation import LensedPoints, find_images
+from .lenstronomy_deflector import RealizationDeflector
 from .look_alikes import LookAlike, look_alike_lights
 from .mass_sheet import MassSheet
 from .point_images import PointImages
 from .random_streams import population_generator
 from .scene_draws import PRIVATE, DrawnSystem, draw_system, galaxies_of
-from .scene_recipe import QuasarPrior, SceneRecipe
+from .scene_priors import QuasarPrior
+from .scene_recipe import SceneRecipe
 from .scenes import Scenes
 from .sersic_light import SersicLight
 from .smooth_lens import SmoothLens
@@ -105,7 +107,7 @@ def _compose(
         image_centre=-np.stack([columns["lens_x"], columns["lens_y"]], axis=1),
         macro_lens=SmoothLens(total, *macro),
         smooth_lens=SmoothLens(columns["smooth_einstein_radius"], *macro),
-        substructure=_substructure(class_name, systems, columns),
+        substructure=_substructure(recipe, class_name, systems, columns, macro),
         source=() if look_alikes else _source_lights(recipe, columns),
         foreground=_look_alike_lights(recipe, look_alikes) if look_alikes else _lens_light(recipe, columns),
     )
@@ -113,8 +115,22 @@ def _compose(
 
 
 def _substructure(
-    class_name: str, systems: Sequence[DrawnSystem], columns: dict[str, FloatArray]
+    recipe: SceneRecipe,
+    class_name: str,
+    systems: Sequence[DrawnSystem],
+    columns: dict[str, FloatArray],
+    macro: Sequence[FloatArray],
 ) -> Sequence[Deflector]:
+    if recipe.pyhalo is not None and class_name in ("cdm", "axion"):
+        realizations = [system.realization for system in systems]
+        radius = columns["smooth_einstein_radius"]
+        ellipticity_1, ellipticity_2, shear_1, shear_2 = macro
+        convention = recipe.pyhalo.redshift_convention
+        return (
+            RealizationDeflector(
+                realizations, radius, ellipticity_1, ellipticity_2, shear_1, shear_2, redshift_convention=convention
+            ),
+        )
     if class_name == "cdm":
         drawn = [system.subhaloes for system in systems if system.subhaloes is not None]
         return stack(drawn), MassSheet(-columns["removed_convergence"], columns["disc_radius"])

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from .instruments import EUCLID_VIS, GROUND, GROUND_G, GROUND_R, HST_F160W, HST_F814W, Telescope
 from .priors import TruncatedNormal, Uniform
-from .scene_recipe import LensLightPrior, LensPrior, QuasarPrior, SceneRecipe, SourcePrior
+from .scene_priors import LensLightPrior, LensPrior, QuasarPrior, SourcePrior
+from .scene_recipe import SceneRecipe
 
 # Rubin's pixels and seeing separate only the wider lenses.
 _GROUND_LENSES = LensPrior(einstein_radius=Uniform(1.2, 2.5))

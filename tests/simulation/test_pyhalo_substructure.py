@@ -10,7 +10,7 @@ import torch
 from lenstronomy.LensModel.lens_model import LensModel
 
 from deeplense_hf.simulation.cosmology import FlatCosmology
-from deeplense_hf.simulation.lenstronomy_deflector import RealizationDeflector, deflection_ratio
+from deeplense_hf.simulation.lenstronomy_deflector import RealizationDeflector
 from deeplense_hf.simulation.pyhalo_substructure import HaloRealization, draw_realization
 from deeplense_hf.simulation.smooth_lens import SmoothLens
 
@@ -106,7 +106,7 @@ def test_positions_of_their_own_for_each_system() -> None:
 
 
 def test_the_published_convention_weakens_a_lens_by_a_third() -> None:
-    assert deflection_ratio(FlatCosmology("published", 70, 0.3), 0.5, 1.0, 2.5) == pytest.approx(0.63374, abs=1e-5)
+    assert FlatCosmology("published", 70, 0.3).deflection_ratio(0.5, 1.0, 2.5) == pytest.approx(0.63374, abs=1e-5)
 
 
 def test_one_realization_per_lens() -> None:
