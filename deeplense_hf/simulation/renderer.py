@@ -13,9 +13,12 @@ from torch import Tensor
 from .instruments import Instrument, Telescope
 from .light import INNER_RADIUS, sersic_amplitude, sersic_brightness_, sersic_exponent
 from .mass import MACRO_PARAMETERS, elliptical_radius_form, isothermal_deflection, shear_deflection
+from .point_line import PointLine
 from .point_masses import PointMasses
 from .populations import Systems
 from .published_recipe import PublishedRecipe
+
+FloatArray = NDArray[np.float64]
 
 # Pixels worked on at a time. On the processor, arrays of this size stay in its cache and torch does not split
 # them between threads; on a graphics card, fewer and larger steps are quicker.
@@ -67,14 +70,15 @@ def render(
     # The source's brightness goes into the kernel, which is applied along both axes.
     brightness_root = math.sqrt(rays.flux_at_centre)
     weights = [torch.tensor(weight * brightness_root, dtype=dtype, device=device) for weight in kernel]
-    # Two pieces of memory serve every step: fresh ones would cost the processor more than the arithmetic.
-    memory = torch.empty(2, min(step, len(systems)) * padded_size**2, dtype=dtype, device=device)
+    # The same pieces of memory serve every step: fresh ones would cost the processor more than the arithmetic.
+    pieces = torch.zeros(3, (min(step, len(systems)) * padded_size + 2 * reach) * padded_size, dtype=dtype, device=device)
+    convolution = None
     for start in range(0, len(systems), step):
         chunk = slice(start, min(start + step, len(systems)))
-        shape = (chunk.stop - chunk.start, size, size)
-        brightness, spare = (_view(piece, shape) for piece in memory)
-        rays.trace_(chunk, brightness, spare)
-        _convolve(brightness, memory[1], weights, memory[0], images[chunk, 0])
+        if convolution is None or convolution.batch != chunk.stop - start:
+            convolution = _Convolution(pieces, weights, chunk.stop - start, size)
+        rays.trace_(chunk, convolution.image, convolution.spare)
+        convolution.apply(images[chunk, 0])
     return images
 
 
@@ -145,7 +149,9 @@ class _Rays:
     smooth: tuple[Tensor, Tensor]
     source: tuple[Tensor, Tensor]
     scale: tuple[float, float]
+    axis: FloatArray
     points: PointMasses | None
+    line: PointLine | None
     skew: Tensor
     inner_radius: float
     sersic_index: float
@@ -159,8 +165,8 @@ class _Rays:
         scale_x, scale_y = math.sqrt(xx - xy**2 / (4 * yy)) / unit, math.sqrt(yy) / unit
         source = [systems.parameters[name].astype(np.float64) for name in ("source_x", "source_y")]
         points = None
+        axis = pixel_positions(recipe.instrument)
         if systems.point_x.shape[1]:
-            axis = pixel_positions(recipe.instrument)
             points = PointMasses(axis, systems.point_x, systems.point_y, systems.point_einstein_radius)
         return _Rays(
             smooth=_smooth_rays(systems, recipe.instrument, (scale_x, scale_y), dtype, device),
@@ -169,7 +175,9 @@ class _Rays:
                 _batch_column(source[1] * scale_y, dtype, device),
             ),
             scale=(scale_x, scale_y),
+            axis=axis,
             points=points,
+            line=systems.line,
             skew=torch.tensor(xy / (2 * yy) * scale_y / scale_x, dtype=dtype, device=device),
             inner_radius=INNER_RADIUS / unit,
             sersic_index=recipe.sersic_index,
@@ -181,16 +189,13 @@ class _Rays:
         smooth_p, smooth_q = (grid if len(grid) == 1 else grid[chunk] for grid in self.smooth)
         torch.sub(smooth_p, self.source[0][chunk], out=p)
         torch.sub(smooth_q, self.source[1][chunk], out=q)
-        if self.points is not None:
+        if self.line is not None:
+            self.line.subtract_deflections_(self.axis, p, q, self.scale, chunk)
+        elif self.points is not None:
             self.points.subtract_deflections_(p, q, self.scale, chunk)
         q.addcmul_(p, self.skew)
         p.mul_(p).addcmul_(q, q)
         sersic_brightness_(p, self.inner_radius, self.sersic_index)
-
-
-def _view(memory: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """The beginning of a piece of memory in a shape."""
-    return memory[: math.prod(shape)].view(shape)
 
 
 def _batch_column(values: NDArray[np.float64], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -239,28 +244,58 @@ def _trace_smooth(
     return scaled_x, scaled_y
 
 
-def _convolve(images: Tensor, spare: Tensor, weights: Sequence[Tensor], memory: Tensor, out: Tensor) -> None:
-    """Convolve with a symmetric separable kernel, the outermost pixels repeated beyond the edge.
+class _Convolution:
+    """Convolution with a symmetric separable kernel, the outermost pixels repeated beyond the edge.
 
-    Only operations that are rounded alike wherever a pixel lies in memory are used: a sum with `alpha` is
-    not. `images` lies in `memory`, which is overwritten, as is `spare`.
+    The padded images of a step are one row of numbers, in which a neighbour is a fixed distance away: each operation
+    runs through contiguous memory, and what it makes of the padding is not used. Only operations that are rounded alike
+    wherever a pixel lies in memory are used: a sum with `alpha` is not. All views are made beforehand.
+
+    Args:
+        pieces: Three pieces of memory, shape `(3, numbers)`, filled with finite numbers.
+        weights: Kernel's weights at distance 0, 1, 2, ...
+        batch: Number of images.
+        size: Number of pixels along either axis.
     """
-    reach, (batch, size, _) = len(weights) - 1, images.shape
-    end = reach + size
-    padded = _view(spare, (batch, size + 2 * reach, size))
-    padded[:, reach:end] = images
-    padded[:, :reach] = images[:, :1]
-    padded[:, end:] = images[:, -1:]
-    rows = _view(memory, (batch, size, size + 2 * reach))
-    _weighted_sum(padded, weights, 1, rows[:, :, reach:end])
-    rows[:, :, :reach] = rows[:, :, reach : reach + 1]
-    rows[:, :, end:] = rows[:, :, end - 1 : end]
-    _weighted_sum(rows, weights, 2, out)
 
+    def __init__(self, pieces: Tensor, weights: Sequence[Tensor], batch: int, size: int) -> None:
+        reach, padded_size = len(weights) - 1, size + 2 * (len(weights) - 1)
+        numbers, padded = batch * size**2, batch * size * padded_size
+        self.batch = batch
+        self.image, self.spare = (piece[:numbers].view(batch, size, size) for piece in pieces[:2])
+        tall = pieces[1, :padded].view(batch, padded_size, size)
+        self._inside = tall[:, reach : reach + size]
+        self._above, self._top = tall[:, :reach], tall[:, reach : reach + 1]
+        self._below, self._bottom = tall[:, reach + size :], tall[:, reach + size - 1 : reach + size]
+        wide = pieces[2, :padded].view(batch, size, padded_size)
+        self._middle = wide[:, :, reach : reach + size]
+        self._left, self._first = wide[:, :, :reach], wide[:, :, reach : reach + 1]
+        self._right, self._last = wide[:, :, reach + size :], wide[:, :, reach + size - 1 : reach + size]
+        self._sum = pieces[0, :padded]
+        self._sum_of_rows = self._sum.view(batch, padded_size, size)[:, :size]
+        self._sum_of_columns = self._sum.view(batch, size, padded_size)[:, :, :size]
+        self._terms = []
+        for piece, stride in ((pieces[1], size), (pieces[2], 1)):
+            starts = [(weights[abs(distance)], (reach + distance) * stride) for distance in range(-reach, reach + 1)]
+            self._terms.append([(weight, piece[start : start + padded]) for weight, start in starts])
 
-def _weighted_sum(image: Tensor, weights: Sequence[Tensor], dim: int, out: Tensor) -> None:
-    reach, size = len(weights) - 1, out.shape[dim]
-    torch.mul(image.narrow(dim, reach, size), weights[0], out=out)
-    for distance in range(1, reach + 1):
-        for start in (reach - distance, reach + distance):
-            out.addcmul_(image.narrow(dim, start, size), weights[distance])
+    def apply(self, out: Tensor) -> None:
+        """Convolve what `image` holds.
+
+        Args:
+            out: The result, shape `(batch, size, size)`; overwritten.
+        """
+        self._inside.copy_(self.image)
+        self._above.copy_(self._top)
+        self._below.copy_(self._bottom)
+        self._add_up(self._terms[0])
+        self._middle.copy_(self._sum_of_rows)
+        self._left.copy_(self._first)
+        self._right.copy_(self._last)
+        self._add_up(self._terms[1])
+        out.copy_(self._sum_of_columns)
+
+    def _add_up(self, terms: Sequence[tuple[Tensor, Tensor]]) -> None:
+        torch.mul(terms[0][1], terms[0][0], out=self._sum)
+        for weight, values in terms[1:]:
+            self._sum.addcmul_(values, weight)
