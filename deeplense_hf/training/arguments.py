@@ -35,6 +35,10 @@ class LensTrainingArguments(TrainingArguments):
     greater_is_better: bool | None = field(default=True, metadata={"help": "whether a larger metric is better"})
     logging_strategy: str = field(default="epoch", metadata={"help": "when the loss is logged"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "leave False: batches have no columns"})
+    dataloader_num_workers: int | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "processes that load images; when absent every core for simulate:RECIPE, else none of them"},
+    )
     seed: int = field(default=0, metadata={"help": "seed of weights, order and augmentation"})
     bf16: bool | None = field(  # type: ignore[assignment]
         default=None, metadata={"help": "bfloat16 arithmetic; where the processor has it when absent"}
@@ -55,9 +59,15 @@ class LensTrainingArguments(TrainingArguments):
         self.output_dir_is_default = self.output_dir is None
         if self.output_dir is None:
             self.output_dir = DEFAULT_OUTPUT_DIR
+        self.workers_are_default = self.dataloader_num_workers is None
+        if self.dataloader_num_workers is None:
+            self.dataloader_num_workers = 0
+        if not torch.accelerator.is_available():
+            # without being told, transformers refuses bfloat16 where there is nothing but a CPU
+            self.use_cpu = True
         if self.bf16 is None:
             self.bf16 = not self.fp16 and has_bfloat16(self.use_cpu)
-        if self.use_cpu or not torch.accelerator.is_available():
+        if self.use_cpu:
             # pinning serves copies to an accelerator; without one torch only warns
             self.dataloader_pin_memory = False
         super().__post_init__()

@@ -26,10 +26,20 @@ class LensBatchDataset(torch.utils.data.Dataset):
         self.pixel_scales = np.asarray(self.decoder.column(PIXEL_SCALE), dtype=np.float32)
         self.targets = targets
         self.augmentation = augmentation
-        self.epoch = 0
+        # in shared memory, so that workers that outlive an epoch learn of the next one
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the run, by which augmentation differs; may be set."""
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch.fill_(epoch)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return a batch of one row, so that a loader without batching works too."""

@@ -1,31 +1,35 @@
-"""Callbacks of the trainer: the epoch of the augmentation, and a log a person can read."""
+"""Callbacks of the trainer: the epoch of the training data, and a log a person can read."""
 
 import math
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 
-from .batches import LensBatchDataset
+
+class HasEpoch(Protocol):
+    """What depends on the epoch: augmentation, or the stretch of a stream."""
+
+    epoch: int
 
 
-class AugmentationEpochCallback(TrainerCallback):
-    """Tell the training data which epoch it is, so that augmentation differs between epochs.
+class DataEpochCallback(TrainerCallback):
+    """Tell the training data which epoch it is, so that augmentation or streamed systems differ between epochs.
 
-    accelerate forwards `set_epoch` to the data set in a single process only, hence a callback.
+    accelerate forwards `set_epoch` in a single process only, and on resuming not to every sampler, hence a callback.
 
     Args:
-        dataset: The training data.
+        target: The training data, or the sampler of a stream.
     """
 
-    def __init__(self, dataset: LensBatchDataset) -> None:
-        self.dataset = dataset
+    def __init__(self, target: HasEpoch) -> None:
+        self.target = target
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Set the epoch; a resumed run may begin in the middle of one."""
-        self.dataset.epoch = math.floor((state.epoch or 0.0) + 1e-6)
+        self.target.epoch = math.floor((state.epoch or 0.0) + 1e-6)
 
 
 class EpochLogCallback(ProgressCallback):

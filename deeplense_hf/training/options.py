@@ -15,12 +15,13 @@ class TrainOptions:
     dataset: str = field(
         default="model_1",
         metadata={
-            "help": "recipe name (simulated and cached), data set folder, folder or archive of original files, "
-            "or Hub id"
+            "help": "recipe name (simulated and cached), simulate:RECIPE (new systems all the time, simulated while "
+            "training), data set folder, folder or archive of original files, or Hub id"
         },
     )
     images_per_class: int = field(
-        default=4000, metadata={"help": "systems per class to simulate, if the data set is a recipe"}
+        default=4000,
+        metadata={"help": "systems per class to simulate, if the data set is a recipe; of simulate:RECIPE, per epoch"},
     )
     simulation_seed: int = field(default=0, metadata={"help": "seed of simulated systems and of new splits"})
     task: Literal["classification"] = field(default="classification", metadata={"help": "what is learnt"})
@@ -31,15 +32,15 @@ class TrainOptions:
     crop_arcsec: float | None = field(
         default=None,
         metadata={
-            "help": "side of the central square that is kept [arcsec]; when absent 4.8 for recipes, which holds all "
-            "their arcs, and the whole image for other data"
+            "help": "side of the central square that is kept [arcsec]; when absent 4.8 for Models I to III, which "
+            "holds all their arcs, and the whole image for other data"
         },
     )
     image_size: int | None = field(
         default=None,
         metadata={
-            "help": "side the crop is resized to [pixels]; when absent at most 48 for recipes, and as it is for "
-            "other data"
+            "help": "side the crop is resized to [pixels]; when absent at most 48 for Models I to III, and as "
+            "it is for other data"
         },
     )
     stretch: Literal["none", "asinh", "log", "sqrt"] | None = field(

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport
 
     from .arguments import LensTrainingArguments
+    from .batches import LensBatchDataset
+    from .streaming import StreamedLenses
     from .tasks import ClassificationTask
     from .trainer import LensTrainer
 
@@ -39,15 +41,18 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
 
     from .checkpoints import choose_output_dir, find_checkpoint, full_disk_explained
     from .setup import build_model_and_processor, use_cpu_threads, with_validation
+    from .streaming import streamed_recipe
     from .tasks import TASKS
 
+    # validation and test systems of a stream are those of the data set of its recipe, size and seed
+    source = streamed_recipe(options.dataset) or options.dataset
     disable_progress_bar()  # bars of loading and saving weights, which take no time
     if arguments.device.type == "cpu":
         use_cpu_threads(options.cpu_threads)
     output_dir = choose_output_dir(options, arguments)
     checkpoint = find_checkpoint(options, arguments)
     with arguments.main_process_first(desc="simulating or importing the data set"):
-        splits = load_lenses(options.dataset, seed=options.simulation_seed, images_per_class=options.images_per_class)
+        splits = load_lenses(source, seed=options.simulation_seed, images_per_class=options.images_per_class)
     splits = with_validation(splits, options.dataset, options.simulation_seed)
     task = TASKS[options.task].from_dataset(splits)
     set_seed(arguments.seed)
@@ -77,19 +82,17 @@ def _build_trainer(
     """Put data, model and callbacks together."""
     from transformers import EarlyStoppingCallback
 
-    from deeplense_hf.augmentation.policies import Augmentation
-
     from .batches import LensBatchDataset, LensCollator
-    from .callbacks import AugmentationEpochCallback
+    from .callbacks import DataEpochCallback
+    from .streaming import StreamedLenses
     from .trainer import LensTrainer
 
     names = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
-    train_split, validation_split = task.select(splits["train"]), task.select(splits["validation"])
-    train_data = LensBatchDataset(
-        train_split, task.targets(train_split, names), Augmentation(options.augmentation, arguments.seed)
-    )
+    validation_split = task.select(splits["validation"])
+    train_data = _training_data(options, arguments, task, splits, names)
     validation_data = LensBatchDataset(validation_split, task.targets(validation_split, names))
-    callbacks: list[Any] = [AugmentationEpochCallback(train_data)]
+    epoch_of = train_data.sampler if isinstance(train_data, StreamedLenses) else train_data
+    callbacks: list[Any] = [DataEpochCallback(epoch_of)]
     if options.early_stopping_patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.early_stopping_patience))
     return LensTrainer(
@@ -104,9 +107,46 @@ def _build_trainer(
     )
 
 
+def _training_data(
+    options: TrainOptions,
+    arguments: "LensTrainingArguments",
+    task: "ClassificationTask",
+    splits: "DatasetDict",
+    names: tuple[str, ...],
+) -> "LensBatchDataset | StreamedLenses":
+    """Augmented images of the training split, or of systems that are simulated while training."""
+    from deeplense_hf.augmentation.policies import Augmentation
+
+    from .batches import LensBatchDataset
+    from .setup import cores_of_this_process
+    from .streaming import StreamedLenses, SystemStream, streamed_recipe
+
+    augmentation = Augmentation(options.augmentation, arguments.seed)
+    recipe = streamed_recipe(options.dataset)
+    if recipe is None:
+        train_split = task.select(splits["train"])
+        return LensBatchDataset(train_split, task.targets(train_split, names), augmentation)
+    if arguments.workers_are_default:
+        # simulating takes about as long as training does, and goes on while the model computes
+        arguments.dataloader_num_workers = cores_of_this_process()
+    stream = SystemStream(recipe, options.simulation_seed)
+    return StreamedLenses(
+        stream,
+        names,
+        systems_per_epoch=options.images_per_class * len(stream.class_names),
+        batch_size=arguments.train_batch_size * arguments.world_size,
+        augmentation=augmentation,
+    )
+
+
 def _announce(options: TrainOptions, trainer: "LensTrainer", splits: "DatasetDict") -> None:
     """Say in three lines what is about to happen."""
+    from .streaming import StreamedLenses
+
     sizes = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
+    if isinstance(trainer.train_dataset, StreamedLenses):
+        held_out = ", ".join(f"{len(split)} {name}" for name, split in splits.items() if name != "train")
+        sizes = f"{len(trainer.train_dataset)} new training images an epoch, {held_out}"
     parameters = trainer.accelerator.unwrap_model(trainer.model).num_parameters()
     processes = trainer.args.world_size
     print(f"data      {options.dataset}: {sizes} images")

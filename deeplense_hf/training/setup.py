@@ -15,19 +15,20 @@ from deeplense_hf.data.schema import IMAGE, PIXEL_SCALE, SYSTEM_ID
 from deeplense_hf.data.splits import split_by_hash
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 from deeplense_hf.models.presets import PRESETS, build_config
-from deeplense_hf.simulation.recipes import RECIPES
+from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 
 from .options import TrainOptions
+from .streaming import streamed_recipe
 from .tasks import ClassificationTask
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_STRETCH = "asinh"
 HELD_OUT_FRACTION = 0.1
-# The central 4.8 arcsec hold the arcs of Models I to III; 48 pixels of 0.1 arcsec have a quarter of the pixels, and of
-# the cost, of Model I's own 0.05.
-RECIPE_CROP_ARCSEC = 4.8
-RECIPE_IMAGE_SIZE = 48
+# The central 4.8 arcsec hold the arcs of Models I to III, whose lenses are all alike; 48 pixels of 0.1 arcsec have a
+# quarter of the pixels, and of the cost, of Model I's own 0.05. Images of other recipes are as wide as they have to be.
+PUBLISHED_CROP_ARCSEC = 4.8
+PUBLISHED_IMAGE_SIZE = 48
 
 
 def use_cpu_threads(threads: int | None) -> None:
@@ -38,9 +39,17 @@ def use_cpu_threads(threads: int | None) -> None:
     Args:
         threads: Threads of this process; the cores divided by the processes of this machine when absent.
     """
+    torch.set_num_threads(threads or cores_of_this_process())
+
+
+def cores_of_this_process() -> int:
+    """Count the cores that this process may use.
+
+    Returns:
+        The machine's cores divided by the processes of the run on this machine, at least 1.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(threads or max(1, cores // processes))
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def with_validation(splits: DatasetDict, name: str, seed: int) -> DatasetDict:
@@ -125,8 +134,8 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
         ValueError: If a crop in arcsec is asked for and the images have no pixel scale.
     """
     bands, height, width = splits["train"].features[IMAGE].shape
-    simulated = options.dataset in RECIPES
-    crop_arcsec = options.crop_arcsec or (RECIPE_CROP_ARCSEC if simulated else None)
+    published = (streamed_recipe(options.dataset) or options.dataset) in PUBLISHED_RECIPES
+    crop_arcsec = options.crop_arcsec or (PUBLISHED_CROP_ARCSEC if published else None)
     side = min(height, width)
     if crop_arcsec is not None:
         scale = splits["train"][0][PIXEL_SCALE]
@@ -136,7 +145,7 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
                 "import it with --pixel_scale or leave the crop out."
             )
         side = min(round(crop_arcsec / scale), side)
-    size = options.image_size or (min(RECIPE_IMAGE_SIZE, side) if simulated else None)
+    size = options.image_size or (min(PUBLISHED_IMAGE_SIZE, side) if published else None)
     return DeepLenseImageProcessor(
         num_channels=bands,
         crop_size=None if crop_arcsec is None else {"height": side, "width": side},

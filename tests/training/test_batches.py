@@ -39,6 +39,15 @@ def test_batches_are_the_same_for_any_workers_and_batch_size(dataset) -> None:
     assert not torch.equal(collator(data.__getitems__(list(range(12))))["pixel_values"], whole)
 
 
+def test_workers_that_outlive_an_epoch_learn_of_the_next(dataset) -> None:
+    data = LensBatchDataset(dataset["train"], np.zeros(12, dtype=np.int64), Augmentation("lens", seed=3))
+    options = {"batch_size": 12, "collate_fn": lambda batch: batch["images"]}
+    loader = torch.utils.data.DataLoader(data, num_workers=1, persistent_workers=True, **options)
+    for epoch in (0, 1):
+        data.epoch = epoch
+        np.testing.assert_array_equal(next(iter(loader)), data.__getitems__(list(range(12)))["images"])
+
+
 def test_task_reads_classes_and_drops_unlabelled_rows(dataset) -> None:
     task = ClassificationTask.from_dataset(dataset)
     assert task.class_names == ("no_sub", "cdm", "axion")
