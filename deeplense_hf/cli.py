@@ -45,7 +45,7 @@ COMMANDS: dict[str, Command] = {
         ("deeplense_hf.training.arguments:LensTrainingArguments",),
     ),
     "simulate": Command(
-        "simulate a published DeepLense population as a data set",
+        "simulate a population of strong lenses as a data set",
         "deeplense_hf.data.simulate:simulate",
         ("deeplense_hf.data.simulate:SimulateOptions",),
     ),

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,19 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def is_built(folder: Path, fingerprint: str) -> bool:
+    """Whether a folder is the wanted data set.
+
+    Args:
+        folder: Any path.
+        fingerprint: What decides the content of the data set.
+
+    Returns:
+        False also for a folder that does not exist.
+    """
+    return read_provenance(folder).get("fingerprint") == fingerprint
+
+
 def already_built(output_dir: Path, fingerprint: str) -> bool:
     """Whether the wanted data set is there already.
 
@@ -117,13 +130,128 @@ def fingerprint_of(choices: Iterable[str], code: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def shard_bounds(rows: int, per_shard: int) -> list[tuple[int, int]]:
+    """Cut the rows of a split into shards of nearly one size.
+
+    Args:
+        rows: Rows of the split.
+        per_shard: Largest number of rows of a shard.
+
+    Returns:
+        First row and row behind the last of each shard; one shard if there are no rows.
+    """
+    shards = max(1, math.ceil(rows / per_shard))
+    return [(rows * shard // shards, rows * (shard + 1) // shards) for shard in range(shards)]
+
+
+def shard_name(split: str, shard: int, shards: int) -> str:
+    """Return the path of a shard below the folder of a data set.
+
+    Args:
+        split: Name of the split.
+        shard: Number of the shard.
+        shards: How many there are.
+
+    Returns:
+        For example `data/train-00000-of-00007.parquet`.
+    """
+    return f"{DATA_FOLDER}/{split}-{shard:05d}-of-{shards:05d}.parquet"
+
+
+def rows_of(size: int, declared: "Features") -> int:
+    """Return how many rows have a size.
+
+    Args:
+        size: Size of their images [bytes].
+        declared: `schema.features` of the data set.
+
+    Returns:
+        At least one.
+    """
+    return max(1, size // (4 * math.prod(declared[IMAGE].shape)))
+
+
+def rows_of_group(declared: "Features") -> int:
+    """Return the rows of a row group, which are in memory together.
+
+    Args:
+        declared: `schema.features` of the data set.
+
+    Returns:
+        At least one.
+    """
+    return rows_of(_ROW_GROUP_BYTES, declared)
+
+
+@contextmanager
+def shard_writer(path: Path, declared: "Features") -> Iterator[Callable[["pa.Table"], None]]:
+    """Write a shard.
+
+    Images are stored byte by byte, all first bytes before all second ones: of noise-free and of noisy rates this saves
+    a tenth to a fifth of the disk and a third of the time of the usual dictionaries, of counts it costs nothing.
+
+    Args:
+        path: The file.
+        declared: `schema.features` of the data set.
+
+    Yields:
+        A function that writes a table as one row group.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    import pyarrow.parquet as pq
+
+    others = [name for name in declared if name != IMAGE]
+    pixels = IMAGE + ".list.element" * len(declared[IMAGE].shape)
+    with pq.ParquetWriter(
+        path,
+        declared.arrow_schema,
+        compression="zstd",
+        use_dictionary=others,
+        write_statistics=others,
+        column_encoding={pixels: "BYTE_STREAM_SPLIT"},
+    ) as writer:
+        yield lambda table: writer.write_table(table, row_group_size=max(1, len(table)))
+
+
+def write_texts(
+    folder: Path,
+    shards: Mapping[str, tuple[int, str]],
+    provenance: Mapping[str, Any],
+    card: "DatasetCard",
+    extra_files: Mapping[str, str | bytes],
+) -> None:
+    """Write everything beside the shards.
+
+    Args:
+        folder: Folder of the data set.
+        shards: Size [bytes] and hash of each shard by path below the folder.
+        provenance: How it was made; needs a `fingerprint`. Written to `provenance.json`, with the shards.
+        card: The card.
+        extra_files: Further files by name.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    content = hashlib.blake2b("".join(shards[name][1] for name in sorted(shards)).encode(), digest_size=16)
+    sizes = {Path(name).name: size for name, (size, _) in shards.items()}
+    files = {
+        **extra_files,
+        CARD_FILE: card.text(content.hexdigest()),
+        PROVENANCE_FILE: json.dumps({**provenance, "shards": sizes}, indent=2, sort_keys=True) + "\n",
+    }
+    for name, data in files.items():
+        (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
+
+
 def write_dataset(
     output_dir: Path,
     declared: "Features",
     splits: Mapping[str, SplitPlan],
     provenance: Mapping[str, Any],
     card: "DatasetCard",
-    extra_files: Mapping[str, str] | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
 ) -> None:
     """Write a data set folder that `load_dataset(output_dir)` reads, also streaming.
 
@@ -136,7 +264,7 @@ def write_dataset(
         splits: The splits in their order.
         provenance: How it was made; needs a `fingerprint`. Written to `provenance.json`, with the shards.
         card: The card.
-        extra_files: Further texts by file name.
+        extra_files: Further files by name.
 
     Raises:
         OSError: If the disk refuses.
@@ -148,69 +276,57 @@ def write_dataset(
                 # on failure too, so that a progress bar ends before the error is told
                 progress.callback(plan.batches.close)
         folder = temporary / "dataset"
-        data = folder / DATA_FOLDER
-        data.mkdir(parents=True)
-        content = hashlib.blake2b(digest_size=16)
-        for name, plan in splits.items():
-            _write_split(data, name, plan, declared)
+        (folder / DATA_FOLDER).mkdir(parents=True)
         shards = {}
-        for path in sorted(data.iterdir()):
-            shards[path.name] = path.stat().st_size
-            with path.open("rb") as file:
-                content.update(hashlib.file_digest(file, "blake2b").digest())
-        texts = {
-            **(extra_files or {}),
-            CARD_FILE: card.text(content.hexdigest()),
-            PROVENANCE_FILE: json.dumps({**provenance, "shards": shards}, indent=2, sort_keys=True) + "\n",
-        }
-        for file_name, text in texts.items():
-            (folder / file_name).write_text(text, encoding="utf-8")
-        fingerprint = provenance["fingerprint"]
-        move_into_place(
-            folder, output_dir.absolute(), lambda place: read_provenance(place).get("fingerprint") == fingerprint
-        )
+        for name, plan in splits.items():
+            for shard in _write_split(folder, name, plan, declared):
+                with (folder / shard).open("rb") as file:
+                    digest = hashlib.file_digest(file, "blake2b").hexdigest()
+                shards[shard] = ((folder / shard).stat().st_size, digest)
+        write_texts(folder, shards, provenance, card, extra_files or {})
+        move_into_place(folder, output_dir.absolute(), lambda place: is_built(place, provenance["fingerprint"]))
 
 
-def _write_split(folder: Path, name: str, plan: SplitPlan, declared: "Features") -> None:
+def _write_split(folder: Path, name: str, plan: SplitPlan, declared: "Features") -> list[str]:
     """Write the shards of one split."""
-    import pyarrow.parquet as pq
-
-    image_bytes = 4 * math.prod(declared[IMAGE].shape)
-    shards = max(1, math.ceil(plan.rows * image_bytes / _SHARD_BYTES))
-    per_shard = math.ceil(plan.rows / shards)
-    group_rows = min(per_shard, max(1, _ROW_GROUP_BYTES // image_bytes))
-    tables = _regroup(plan, declared, per_shard, group_rows)
+    bounds = shard_bounds(plan.rows, rows_of(_SHARD_BYTES, declared))
+    names = [shard_name(name, shard, len(bounds)) for shard in range(len(bounds))]
+    sizes = [
+        min(stop, first + rows_of_group(declared)) - first
+        for start, stop in bounds
+        for first in range(start, stop, rows_of_group(declared))
+    ]
+    tables = _regroup(plan, declared, sizes)
     written = 0
-    for shard in range(shards):
-        end = min(plan.rows, (shard + 1) * per_shard)
-        path = folder / f"{name}-{shard:05d}-of-{shards:05d}.parquet"
-        with pq.ParquetWriter(path, declared.arrow_schema, compression="zstd") as writer:
+    for shard, (_, end) in zip(names, bounds, strict=True):
+        with shard_writer(folder / shard, declared) as write:
             while written < end:
                 table = next(tables, None)
                 if table is None:
                     raise ValueError(f"split '{name}' was announced with {plan.rows} records but has {written}.")
-                writer.write_table(table)
+                write(table)
                 written += len(table)
     if next(tables, None) is not None:
         raise ValueError(f"split '{name}' has more records than the {plan.rows} announced.")
+    return names
 
 
-def _regroup(plan: SplitPlan, declared: "Features", per_shard: int, group_rows: int) -> Iterator["pa.Table"]:
-    """Cut and join batches to the row groups of shards."""
+def _regroup(plan: SplitPlan, declared: "Features", sizes: Iterable[int]) -> Iterator["pa.Table"]:
+    """Cut and join batches to row groups of given sizes; what comes too much is a last one."""
     import pyarrow as pa
 
+    wanted = iter(sizes)
+    size = next(wanted, None)
     pending: list[pa.Table] = []
-    in_shard = 0
     for batch in plan.batches:
         start = 0
         while start < len(batch):
-            group = min(group_rows, per_shard - in_shard)
-            stop = min(len(batch), start + group - sum(map(len, pending)))
+            missing = len(batch) if size is None else size - sum(map(len, pending))
+            stop = min(len(batch), start + missing)
             pending.append(as_table(batch.part(start, stop), declared))
             start = stop
-            if sum(map(len, pending)) == group:
+            if sum(map(len, pending)) == size:
                 yield pa.concat_tables(pending).combine_chunks()
-                pending = []
-                in_shard = (in_shard + group) % per_shard
+                pending, size = [], next(wanted, None)
     if pending:
         yield pa.concat_tables(pending).combine_chunks()

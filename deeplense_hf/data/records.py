@@ -30,18 +30,6 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: np.ndarray) -> "RecordBatch":
-        """Return some records.
-
-        Args:
-            rows: Their numbers.
-
-        Returns:
-            The records in that order.
-        """
-        columns = {name: [values[int(row)] for row in rows] for name, values in self.columns.items()}
-        return RecordBatch(self.images[rows], self.labels[rows], columns)
-
     def part(self, start: int, stop: int) -> "RecordBatch":
         """Return successive records.
 
@@ -54,27 +42,6 @@ class RecordBatch:
         """
         columns = {name: values[start:stop] for name, values in self.columns.items()}
         return RecordBatch(self.images[start:stop], self.labels[start:stop], columns)
-
-
-def join(batches: Sequence[RecordBatch]) -> RecordBatch:
-    """Put batches one after another.
-
-    Args:
-        batches: At least one, with images of one shape.
-
-    Returns:
-        All their records.
-    """
-    names = {name for batch in batches for name in batch.columns}
-    columns: dict[str, list[Any]] = {name: [] for name in sorted(names)}
-    for batch in batches:
-        for name, values in columns.items():
-            values.extend(batch.columns.get(name, [None] * len(batch)))
-    return RecordBatch(
-        np.concatenate([batch.images for batch in batches]),
-        np.concatenate([batch.labels for batch in batches]),
-        columns,
-    )
 
 
 def as_table(batch: RecordBatch, declared: "Features") -> "pa.Table":
@@ -125,6 +92,11 @@ def _column_array(values: Sequence[Any] | np.ndarray, kind: Any) -> "pa.Array":
     """Build a column; NaN is how an array says null."""
     import pyarrow as pa
 
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not pa.types.is_string(kind):
+        missing = np.isnan(values)
+        if not pa.types.is_floating(kind):
+            values = np.where(missing, 0, values).astype(np.bool_ if pa.types.is_boolean(kind) else np.int64)
+        return pa.array(values, mask=missing).cast(kind)
     cleaned = [None if isinstance(value, float | np.floating) and np.isnan(value) else value for value in values]
     if pa.types.is_integer(kind):
         cleaned = [None if value is None else int(value) for value in cleaned]

@@ -66,7 +66,9 @@ PHYSICAL_PARAMETERS: dict[str, Column] = {
     "shear_2": Column("float32", "", "external shear, second component"),
     "lens_x": Column("float32", "arcsec", "centre of the lens along x, from the image's centre"),
     "lens_y": Column("float32", "arcsec", "centre of the lens along y, from the image's centre"),
-    "velocity_dispersion": Column("float32", "km/s", "velocity dispersion of an isothermal lens of that Einstein radius"),
+    "velocity_dispersion": Column(
+        "float32", "km/s", "velocity dispersion of an isothermal lens of that Einstein radius"
+    ),
     "lens_magnitude": Column("float32", "mag", "apparent magnitude of the lens's light, in the first band"),
     "lens_light_radius": Column("float32", "arcsec", "half-light radius of the lens's light"),
     "lens_sersic_index": Column("float32", "", "Sersic index of the lens's light"),
@@ -83,7 +85,9 @@ PHYSICAL_PARAMETERS: dict[str, Column] = {
     "quasar_magnitude": Column("float32", "mag", "unlensed apparent magnitude of the quasar, in the first band"),
     "exposure_time": Column("float32", "s", "exposure time"),
     "background_rms": Column("float32", "counts/s", "standard deviation of the sky background of a pixel"),
-    "number_of_images": Column("int32", "", "images of the source's centre: by the smooth lens, of a quasar by the whole one"),
+    "number_of_images": Column(
+        "int32", "", "images of the source's centre: by the smooth lens, of a quasar by the whole one"
+    ),
     "image_configuration": Column("string", "", "what is seen: none, single, double, quad, arc or ring"),
     "crosses_caustic": Column("bool", "", "whether the source's half-light ellipse crosses the tangential caustic"),
     "arc_length": Column("float32", "arcsec", "length of the longest connected arc"),

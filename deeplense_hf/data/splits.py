@@ -50,17 +50,14 @@ def split_of_systems(count: int, validation_fraction: float, test_fraction: floa
         raise ValueError(
             f"images_per_class={count} leaves the split '{SPLITS[wanted[count]]}' empty; use at least {len(wanted)}."
         )
-    splits = np.zeros(count, dtype=np.int64)
-    served = [0] * len(shares)
-    for system in range(count):
-        chosen = (
-            wanted[system]
-            if system < len(wanted)
-            else max(wanted, key=lambda number: shares[number] * (system + 1) - served[number])
-        )
-        splits[system] = chosen
+    splits = wanted[:count]
+    served = [float(number in wanted) for number in range(len(shares))]
+    for system in range(len(wanted), count):
+        lacking = [shares[number] * (system + 1) - served[number] for number in wanted]
+        chosen = wanted[lacking.index(max(lacking))]
+        splits.append(chosen)
         served[chosen] += 1
-    return splits
+    return np.array(splits, dtype=np.int64)
 
 
 def split_by_hash(

@@ -1,7 +1,8 @@
 """What is drawn for one system of a scene recipe, from its own random numbers."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from .galaxy_stamps import GalaxyStamps
 from .instruments import fluxes
 from .look_alikes import Ingredients, LookAlike, draw_look_alike, magnified_flux
 from .priors import draw_direction, draw_in_disc
+from .published_recipe import PublishedRecipe
 from .pyhalo_substructure import HaloRealization, draw_realization
 from .scene_priors import LensLightPrior, LensPrior, PyHaloPrior
 from .scene_recipe import SceneRecipe
@@ -157,6 +159,30 @@ def galaxies_of(recipe: SceneRecipe) -> GalaxyStamps:
     raise ValueError(
         f"galaxies={recipe.galaxies!r} of recipe {recipe.name} must be 'hubble_deep_field' or GalaxyStamps."
     )
+
+
+def for_split(recipe: PublishedRecipe | SceneRecipe, split: str) -> PublishedRecipe | SceneRecipe:
+    """Leave a recipe the real galaxies of one split, so that none is seen in training and in testing.
+
+    Args:
+        recipe: Any recipe.
+        split: train, validation or test.
+
+    Returns:
+        The recipe; one without real galaxies as it is.
+
+    Raises:
+        ValueError: If there are too few galaxies for every split to have some.
+        ImportError: If scikit-image, which brings the Hubble Deep Field, is not installed.
+    """
+    if isinstance(recipe, PublishedRecipe) or recipe.galaxies is None:
+        return recipe
+    return replace(recipe, galaxies=_subset(galaxies_of(recipe), split))
+
+
+@lru_cache(maxsize=8)
+def _subset(stamps: GalaxyStamps, split: str) -> GalaxyStamps:
+    return stamps.subset(split)
 
 
 def _draw_lens_light(

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from deeplense_hf.augmentation.policies import Augmentation
 from deeplense_hf.data.schema import IMAGE, LABEL, PIXEL_SCALE, SYSTEM_INDEX
 from deeplense_hf.simulation.recipes import RECIPES, Recipe, get_recipe
+from deeplense_hf.simulation.scene_draws import for_split
 from deeplense_hf.simulation.simulator import SimulatedBatch, simulate_batch
 
 PREFIX = "simulate:"
@@ -69,7 +70,7 @@ class SystemStream:
     """
 
     def __init__(self, recipe: Recipe | str, seed: int) -> None:
-        self.recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
+        self.recipe = for_split(get_recipe(recipe) if isinstance(recipe, str) else recipe, "train")
         if seed < 0:
             raise ValueError(f"seed={seed} must not be negative.")
         self.seed = seed

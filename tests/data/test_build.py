@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from datasets import load_dataset
 from filelock import FileLock
 
 from deeplense_hf.data import build
-from deeplense_hf.data.build import SplitPlan, already_built, is_dataset_folder, write_dataset
+from deeplense_hf.data.build import SplitPlan, already_built, is_dataset_folder, shard_bounds, write_dataset
 from deeplense_hf.data.card import DatasetCard
-from deeplense_hf.data.records import RecordBatch, as_table, join
+from deeplense_hf.data.records import RecordBatch, as_table
 from deeplense_hf.data.schema import COLUMNS, features
 from deeplense_hf.data.staging import temporary_sibling
 
@@ -96,6 +97,42 @@ def test_a_folder_of_the_same_name_is_not_confused(tmp_path: Path, make_records:
     assert loaded == [0, 1]
 
 
+def test_columns_of_arrays_are_as_those_of_lists(make_records: Records) -> None:
+    declared = features(NAMES, 1, 16, 16)
+    values = {
+        "signal_to_noise": [0.1, None, 3.0],
+        "vortex_mass": [3e10, None, 1.0],
+        "subhalo_count": [25, None, 0],
+        "crosses_caustic": [True, None, False],
+        "image_configuration": ["ring", None, "quad"],
+    }
+    arrays = {
+        name: np.array([np.nan if value is None else value for value in column], dtype=float)
+        for name, column in values.items()
+        if name != "image_configuration"
+    }
+    arrays["image_configuration"] = np.array(values["image_configuration"], dtype=object)
+    records = make_records(3)
+    tables = [as_table(RecordBatch(records.images, records.labels, columns), declared) for columns in (values, arrays)]
+    assert tables[0].equals(tables[1])
+    assert tables[1].select(list(values)).to_pydict() == {
+        **values,
+        "signal_to_noise": [pytest.approx(0.1), None, 3.0],
+    }
+
+
+def test_shards_are_of_nearly_one_size() -> None:
+    for rows, per_shard in ((0, 3), (1, 3), (5, 2), (9, 3), (10, 3), (100, 7)):
+        bounds = shard_bounds(rows, per_shard)
+        assert bounds[0][0] == 0
+        assert bounds[-1][1] == rows
+        assert all(one[1] == other[0] for one, other in pairwise(bounds))
+        sizes = [stop - start for start, stop in bounds]
+        assert max(sizes) <= per_shard
+        assert max(sizes) - min(sizes) <= 1
+        assert len(bounds) == max(1, -(-rows // per_shard))
+
+
 @pytest.mark.parametrize("rows", [5, 7])
 def test_a_wrong_number_of_records_is_refused(
     rows: int, tmp_path: Path, make_records: Records, card: DatasetCard
@@ -111,13 +148,6 @@ def test_undeclared_columns_are_refused(make_records: Records) -> None:
     extra = RecordBatch(records.images, records.labels, {"colour": ["red", "blue"]})
     with pytest.raises(ValueError, match=r"column 'colour' is not declared in data/schema\.py"):
         as_table(extra, features(NAMES, 1, 16, 16))
-
-
-def test_join_fills_absent_columns_with_null(make_records: Records) -> None:
-    one, other = make_records(2), RecordBatch(make_records(1).images, np.zeros(1), {"recipe": ["test"]})
-    joined = join([one, other])
-    assert list(joined.columns["recipe"]) == [None, None, "test"]
-    assert len(joined) == 3
 
 
 def test_a_full_disk_leaves_nothing_half(

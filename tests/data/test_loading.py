@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from datasets import Array3D, Dataset, Features, Value, concatenate_datasets
 
-from deeplense_hf.data import loading, simulate
+from deeplense_hf.data import loading, simulation_build
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.data.records import RecordBatch, as_table
 from deeplense_hf.data.schema import features
+from deeplense_hf.data.simulate import simulate_into_cache
 
 NAMES = ("no_sub", "cdm", "axion")
 
@@ -126,7 +127,7 @@ def test_a_recipe_is_simulated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def unexpected(*_: Any, **__: Any) -> None:
         raise AssertionError("simulated again")
 
-    monkeypatch.setattr(simulate, "_simulate_batches", unexpected)
+    monkeypatch.setattr(simulation_build, "write_shards", unexpected)
     again = load_lenses("test", images_per_class=4, seed=2)
     assert np.array_equal(LensImageDecoder(first["train"])[:], LensImageDecoder(again["train"])[:])
     with pytest.raises(AssertionError, match="simulated again"):
@@ -155,7 +156,7 @@ def test_folders_and_original_files(class_folders: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("source", "error", "sentence"),
     [
-        ("modell_1", FileNotFoundError, "is not a recipe (model_1, model_2, model_3, test)"),
+        ("modell_1", FileNotFoundError, "is not a recipe (model_1, model_2"),
         ("modell_1", FileNotFoundError, "did you mean 'model_1'?"),
         ("./nowhere/at/all", FileNotFoundError, "an existing folder or archive"),
         ("", FileNotFoundError, "data set '' is not a recipe"),
@@ -192,7 +193,7 @@ def test_a_full_disk_is_not_blamed_on_the_data_set(tmp_path: Path, monkeypatch: 
         except OSError as error:
             raise DatasetGenerationError("An error occurred while generating the dataset") from error
 
-    folder = simulate.simulate_into_cache("test", 3, 0, tmp_path)
+    folder = simulate_into_cache("test", 3, 0, tmp_path)
     monkeypatch.setattr(loading, "load_dataset", full)
     with pytest.raises(OSError, match="No space left on device"):
         load_lenses(str(folder))

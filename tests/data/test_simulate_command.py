@@ -1,13 +1,6 @@
 """The command `simulate`, end to end."""
 
-import errno
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +8,8 @@ from datasets import DatasetDict, load_dataset
 
 from deeplense_hf.cli import main
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.simulate import SimulateOptions, build_simulated, fingerprint
-from deeplense_hf.simulation.recipes import get_recipe
+from deeplense_hf.data.simulate import SimulateOptions, fingerprint
+from deeplense_hf.simulation.recipes import RECIPES, get_recipe
 from deeplense_hf.simulation.simulator import simulate_batch
 
 
@@ -65,7 +58,7 @@ def test_batches_change_nothing_and_larger_sets_keep_their_splits(tmp_path: Path
     assert simulate(tmp_path / "b", "--images_per_class", "8", "--batch_size", "5") == 0
     assert simulate(tmp_path / "c", "--images_per_class", "12") == 0
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
-    assert len(files) == 5
+    assert len(files) == 6
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
     small, large = load_dataset(str(tmp_path / "a")), load_dataset(str(tmp_path / "c"))
     for split in small:
@@ -95,12 +88,19 @@ def test_the_same_command_again_does_nothing(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--recipe", "model_9"), "Use one of model_1, model_2, model_3, test"),
+        (("--recipe", "model_9"), "recipe='model_9' is not known. Use one of model_1, model_2"),
         (("--images_per_class", "0"), "images_per_class=0 must be at least 1"),
         (("--images_per_class", "2"), "leaves the split 'test' empty; use at least 3"),
         (("--seed", "-1"), "seed=-1 must not be negative"),
         (("--batch_size", "0"), "batch_size=0 must be at least 1"),
         (("--test_fraction", "1.5"), "must add up to less than 1"),
+        (("--source_galaxies", "hubble_deep_field"), "does not go with recipe='test', whose sources are as published"),
+        (("--imbalance", "0"), "imbalance=0.0 must be a positive number"),
+        (("--imbalance", "0.1"), "imbalance=0.1 leaves no system of the class 'no_sub'"),
+        (("--num_workers", "0"), "num_workers=0 must be at least 1"),
+        (("--systems_per_shard", "0"), "systems_per_shard=0 must be at least 1"),
+        (("--num_ranks", "2"), "num_ranks=2 needs the number of this process as --rank"),
+        (("--rank", "0"), "rank=0 must be 0 or more and below num_ranks=None; give both"),
         (("--device", "toaster"), "device='toaster' cannot be used"),
         (("--output_dir", ""), "output_dir is empty"),
     ],
@@ -116,40 +116,56 @@ def test_bad_options_get_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import pyarrow.parquet as pq
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
-    assert simulate(tmp_path / "set", "--images_per_class", "4") == 1
-    error = capsys.readouterr().err.splitlines()[-1]
-    assert error == f"error: No space left on device; {tmp_path / 'set'} is not written"
-    assert list(tmp_path.iterdir()) == []
+def test_the_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(RECIPES)
+    for line, recipe in zip(lines, RECIPES.values(), strict=True):
+        size = recipe.instrument.image_size
+        words = line.split()
+        assert words[:3] == [recipe.name, f"{size}x{size}", str(recipe.num_bands)]
+        assert ", ".join(recipe.class_names) in line
+        assert line.endswith(recipe.description)
 
 
-def test_a_killed_build_leaves_no_half_data_set(tmp_path: Path) -> None:
-    folder = tmp_path / "set"
-    words = ["simulate", "--recipe", "test", "--images_per_class", "100000", "--output_dir", str(folder)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deeplense_hf.cli", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(600):
-            if any(tmp_path.glob(".set.partial-*/dataset/data/*.parquet")):
-                break
-            assert process.poll() is None
-            time.sleep(0.1)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert not folder.exists()
-    assert any(tmp_path.glob(".set.partial-*"))
-    assert build_simulated(SimulateOptions(str(folder), "test", images_per_class=4))
-    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+def test_the_first_class_can_be_more_frequent(tmp_path: Path) -> None:
+    assert simulate(tmp_path / "set", "--images_per_class", "4", "--imbalance", "2.5") == 0
+    counts = {name: np.bincount(split["label"][:]) for name, split in load_dataset(str(tmp_path / "set")).items()}
+    assert sum(counts.values()).tolist() == [10, 4, 4]
+    assert counts["train"].tolist() == [8, 2, 2]
+    assert simulate(tmp_path / "balanced", "--images_per_class", "10") == 0
+    balanced = by_system(load_dataset(str(tmp_path / "balanced")))
+    images = by_system(load_dataset(str(tmp_path / "set")))
+    assert all(np.array_equal(image, balanced[system]) for system, image in images.items())
+
+
+def test_the_card_shows_images(tmp_path: Path) -> None:
+    from PIL import Image
+
+    assert simulate(tmp_path / "set", "--images_per_class", "4") == 0
+    assert "![Some images of each class](contact_sheet.png)" in (tmp_path / "set" / "README.md").read_text()
+    with Image.open(tmp_path / "set" / "contact_sheet.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_morphology_is_measured_unless_it_is_not_wanted(tmp_path: Path) -> None:
+    assert simulate(tmp_path / "with", "--images_per_class", "4") == 0
+    assert simulate(tmp_path / "without", "--images_per_class", "4", "--no_morphology") == 0
+    measured, plain = (load_dataset(str(tmp_path / name), split="train") for name in ("with", "without"))
+    assert all(value > 0 for value in measured["signal_to_noise"])
+    assert set(measured["image_configuration"]) <= {"none", "single", "double", "quad", "ring", "arc"}
+    assert set(plain["signal_to_noise"]) == {None}
+    assert np.array_equal(LensImageDecoder(measured)[:], LensImageDecoder(plain)[:])
+
+
+def test_real_galaxies_can_be_the_sources(tmp_path: Path) -> None:
+    size = ("--recipe", "realistic", "--images_per_class", "3", "--no_morphology")
+    assert simulate(tmp_path / "set", *size) == 0
+    assert simulate(tmp_path / "real", *size, "--source_galaxies", "hubble_deep_field") == 0
+    splits, real = (load_dataset(str(tmp_path / name), split="train") for name in ("set", "real"))
+    assert set(splits["source_galaxy"]) == {None}
+    assert None not in real["source_galaxy"]
+    assert splits["einstein_radius"][:] == real["einstein_radius"][:]
 
 
 def test_fingerprint_knows_what_decides_the_content() -> None:
@@ -160,5 +176,7 @@ def test_fingerprint_knows_what_decides_the_content() -> None:
         SimulateOptions("a", "test", images_per_class=5),
         SimulateOptions("a", "test", images_per_class=4, seed=1),
         SimulateOptions("a", "test", images_per_class=4, test_fraction=0.2),
+        SimulateOptions("a", "test", images_per_class=4, imbalance=2),
+        SimulateOptions("a", "test", images_per_class=4, morphology=False),
     ]
-    assert len({fingerprint(options), *map(fingerprint, others)}) == 5
+    assert len({fingerprint(options), *map(fingerprint, others)}) == 7
