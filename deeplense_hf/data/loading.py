@@ -30,7 +30,12 @@ def cache_root() -> Path:
 
 
 def load_lenses(
-    source: str, *, seed: int = 0, images_per_class: int | None = None, cache_dir: str | Path | None = None
+    source: str,
+    *,
+    seed: int = 0,
+    images_per_class: int | None = None,
+    cache_dir: str | Path | None = None,
+    splits: Sequence[str] | None = None,
 ) -> DatasetDict:
     """Load lens images.
 
@@ -39,6 +44,7 @@ def load_lenses(
             files (imported into the cache), or id on the Hugging Face Hub.
         seed: Seed of a simulation, or of the splits of an import.
         images_per_class: Systems per class of a simulation; 1000 when absent.
+        splits: Which splits of a simulation are wanted; all when absent. Their systems are the same either way.
         cache_dir: Where simulated and imported data sets are kept; see `cache_root`.
 
     Returns:
@@ -56,7 +62,7 @@ def load_lenses(
         from .simulate import simulate_into_cache
 
         count = DEFAULT_IMAGES_PER_CLASS if images_per_class is None else images_per_class
-        return _load_folder(simulate_into_cache(source, count, seed, root))
+        return _load_folder(simulate_into_cache(source, count, seed, root, splits))
     if path.is_dir() and is_dataset_folder(path):
         return _load_folder(path)
     if source.strip() and path.exists():

@@ -2,9 +2,12 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .schema import SPLITS
 
 if TYPE_CHECKING:
     from .simulation_build import Outcome
@@ -32,6 +35,10 @@ class SimulateOptions:
     seed: int = field(default=0, metadata={"help": "seed; a system depends on recipe, class, seed and number only"})
     validation_fraction: float = field(default=0.1, metadata={"help": "share of systems of the validation split"})
     test_fraction: float = field(default=0.1, metadata={"help": "share of systems of the test split"})
+    splits: list[str] = field(
+        default_factory=lambda: list(SPLITS),
+        metadata={"help": "splits to write; their systems are the same either way"},
+    )
     imbalance: float = field(
         default=1.0,
         metadata={"help": "systems of the first class for each one of every other class, for example 100 non-lenses"},
@@ -70,6 +77,8 @@ class SimulateOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name}={value} must be at least 1.")
+        if not self.splits or set(self.splits) - set(SPLITS):
+            raise ValueError(f"splits={' '.join(self.splits)} must be one or more of {', '.join(SPLITS)}.")
         if self.seed < 0:
             raise ValueError(f"seed={self.seed} must not be negative.")
         if not 0 < self.imbalance < math.inf:
@@ -139,7 +148,9 @@ def list_recipes() -> str:
     return "\n".join("  ".join(map(str.ljust, row, [*widths, 0])) for row in rows)
 
 
-def simulate_into_cache(recipe: str, images_per_class: int, seed: int, root: Path) -> Path:
+def simulate_into_cache(
+    recipe: str, images_per_class: int, seed: int, root: Path, splits: Sequence[str] | None = None
+) -> Path:
     """Simulate a data set into the cache, unless it is there.
 
     Args:
@@ -147,6 +158,7 @@ def simulate_into_cache(recipe: str, images_per_class: int, seed: int, root: Pat
         images_per_class: Systems of each class.
         seed: Seed of the simulation.
         root: The cache.
+        splits: Which splits are wanted; all when absent.
 
     Returns:
         Folder of the data set.
@@ -156,7 +168,7 @@ def simulate_into_cache(recipe: str, images_per_class: int, seed: int, root: Pat
         OSError: If the disk refuses.
     """
     cache = root / "simulated"
-    options = SimulateOptions(str(cache), recipe, images_per_class, seed)
+    options = SimulateOptions(str(cache), recipe, images_per_class, seed, splits=list(splits or SPLITS))
     folder = cache / f"{recipe}-{images_per_class}-per-class-seed-{seed}-{fingerprint(options)}"
     # all of it, also as one of several ranks: whoever else wants it waits for the lock
     build_simulated(replace(options, output_dir=str(folder)))

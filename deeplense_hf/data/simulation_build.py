@@ -83,6 +83,7 @@ class SimulationBuild:
             options.test_fraction,
             options.seed,
         )
+        self.systems = {split: systems for split, systems in self.systems.items() if split in options.splits}
         self.features = features_of(self.recipe)
         self.systems_per_shard = options.systems_per_shard or self._default_systems_per_shard()
         self.shards = plan_shards(self.systems, self.systems_per_shard)
@@ -203,21 +204,21 @@ class SimulationBuild:
         return 0
 
     def _contact_sheet(self) -> bytes:
-        """Draw the first systems of each class of the training split, simulated once more."""
+        """Draw the first systems of each class of the first split, simulated once more."""
         from .contact_sheet import contact_sheet
 
-        train = self.systems["train"]
+        split, systems = next(iter(self.systems.items()))
         shown = {}
         for label, name in enumerate(self.class_names):
-            rows = np.flatnonzero(train.labels == label)[:_SHOWN_PER_CLASS]
+            rows = np.flatnonzero(systems.labels == label)[:_SHOWN_PER_CLASS]
             job = replace(self.job, morphology=False)
-            shown[name] = simulate_records(self.recipe, job, train[rows], lambda _: None).images
-        title = f"{self.recipe.name}: first systems of the training split, seed {self.options.seed}"
+            shown[name] = simulate_records(recipe_of(job, split), job, systems[rows], lambda _: None).images
+        title = f"{self.recipe.name}: first systems of the {split} split, seed {self.options.seed}"
         return contact_sheet(shown, self.recipe.instrument.pixel_scale, title)
 
     def _card(self, counts: dict[str, dict[str, int]]) -> DatasetCard:
         size = self.recipe.instrument.image_size
-        words = [f"--{name} {value}" for name, value in self.options.deciding.items() if value is not None]
+        words = [_as_option(name, value) for name, value in self.options.deciding.items() if value is not None]
         return DatasetCard(
             title=f"DeepLense {self.recipe.name.replace('_', ' ')}, simulated",
             summary=f"{self.recipe.description}\n\n![Some images of each class]({CONTACT_SHEET_FILE})",
@@ -276,3 +277,10 @@ def _rows_of(value: object, path: str) -> list[tuple[str, str]]:
         return [(f"`{path}`", str(getattr(value, "identifier", value)))]
     names = [declared.name for declared in fields(value)]  # type: ignore[arg-type]
     return [row for name in names for row in _rows_of(getattr(value, name), f"{path}.{name}".lstrip("."))]
+
+
+def _as_option(name: str, value: object) -> str:
+    """An option as it is written on the command line."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no_{name}"
+    return f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"

@@ -45,15 +45,21 @@ def train(options: TrainOptions, arguments: "LensTrainingArguments") -> None:
     from .tasks import TASKS
 
     # validation and test systems of a stream are those of the data set of its recipe, size and seed
-    source = streamed_recipe(options.dataset) or options.dataset
+    streamed = streamed_recipe(options.dataset)
     disable_progress_bar()  # bars of loading and saving weights, which take no time
     if arguments.device.type == "cpu":
         use_cpu_threads(options.cpu_threads)
     output_dir = choose_output_dir(options, arguments)
     checkpoint = find_checkpoint(options, arguments)
     with arguments.main_process_first(desc="simulating or importing the data set"):
-        splits = load_lenses(source, seed=options.simulation_seed, images_per_class=options.images_per_class)
-    splits = with_validation(splits, options.dataset, options.simulation_seed)
+        splits = load_lenses(
+            streamed or options.dataset,
+            seed=options.simulation_seed,
+            images_per_class=options.images_per_class,
+            splits=("validation", "test") if streamed else None,
+        )
+    if not streamed:
+        splits = with_validation(splits, options.dataset, options.simulation_seed)
     task = TASKS[options.task].from_dataset(splits)
     set_seed(arguments.seed)
     model, processor = build_model_and_processor(options, task, splits)

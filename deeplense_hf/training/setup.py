@@ -19,7 +19,7 @@ from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 
 from .options import TrainOptions
 from .streaming import streamed_recipe
-from .tasks import ClassificationTask
+from .tasks import ClassificationTask, reference_split
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def build_model_and_processor(
         ValueError: If the model has other classes or another number of bands than the data.
         OSError: If the model cannot be found.
     """
-    bands, height, width = splits["train"].features[IMAGE].shape
+    bands, height, width = reference_split(splits).features[IMAGE].shape
     if options.model in PRESETS:
         processor = new_processor(options, splits)
         height, width = processor.output_size(height, width)
@@ -133,12 +133,12 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
     Raises:
         ValueError: If a crop in arcsec is asked for and the images have no pixel scale.
     """
-    bands, height, width = splits["train"].features[IMAGE].shape
+    bands, height, width = reference_split(splits).features[IMAGE].shape
     published = (streamed_recipe(options.dataset) or options.dataset) in PUBLISHED_RECIPES
     crop_arcsec = options.crop_arcsec or (PUBLISHED_CROP_ARCSEC if published else None)
     side = min(height, width)
     if crop_arcsec is not None:
-        scale = splits["train"][0][PIXEL_SCALE]
+        scale = reference_split(splits)[0][PIXEL_SCALE]
         if not scale:
             raise ValueError(
                 f"crop_arcsec={crop_arcsec} needs images with a pixel scale, and '{options.dataset}' has none; "

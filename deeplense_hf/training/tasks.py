@@ -12,6 +12,18 @@ from deeplense_hf.data.schema import LABEL
 from deeplense_hf.lens_metrics.lens_metrics import LensMetrics
 
 
+def reference_split(splits: DatasetDict) -> Dataset:
+    """Return the split that says what training images look like.
+
+    Args:
+        splits: The splits.
+
+    Returns:
+        The training split; of a stream, which has none, the validation split, whose systems are of the same recipe.
+    """
+    return splits["train"] if "train" in splits else splits["validation"]
+
+
 @dataclass(frozen=True)
 class ClassificationTask:
     """Which of two or more classes an image belongs to.
@@ -41,7 +53,7 @@ class ClassificationTask:
         Raises:
             ValueError: If there is no column of class labels, or fewer than two classes have training images.
         """
-        train = splits["train"]
+        train = reference_split(splits)
         feature = train.features.get(LABEL)
         if not isinstance(feature, ClassLabel):
             raise ValueError(f"the data set has no column '{LABEL}' of class labels, which classification needs.")
