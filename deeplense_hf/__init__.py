@@ -26,6 +26,7 @@ _PUBLIC: dict[str, str] = {
     "Predictor": "deeplense_hf.inference.predictor",
     "get_recipe": "deeplense_hf.simulation.recipes",
     "load_lenses": "deeplense_hf.data.loading",
+    "stream_lenses": "deeplense_hf.training.streaming",
     "simulate_batch": "deeplense_hf.simulation.simulator",
 }
 

@@ -6,6 +6,7 @@ small DeepLense Swin, evaluates it on systems it has never seen and saves a mode
 
     accelerate launch scripts/train.py
     accelerate launch scripts/train.py --dataset model_2 --model deeplense-vit-tiny --output_dir outputs/vit
+    accelerate launch scripts/train.py --dataset simulate:realistic      # never the same lens twice
     accelerate launch scripts/train.py --dataset path/to/original/files --num_train_epochs 20
     accelerate launch scripts/train.py --config scripts/configs/smoke.yaml
     accelerate launch scripts/train.py --resume_from_checkpoint          # goes on after a kill
