@@ -218,6 +218,8 @@ class SimulationBuild:
 
     def _card(self, counts: dict[str, dict[str, int]]) -> DatasetCard:
         size = self.recipe.instrument.image_size
+        galaxies = getattr(self.recipe, "galaxies", None)
+        no_galaxy_twice = " No real galaxy is the source of systems in two splits." if galaxies is not None else ""
         words = [_as_option(name, value) for name, value in self.options.deciding.items() if value is not None]
         return DatasetCard(
             title=f"DeepLense {self.recipe.name.replace('_', ' ')}, simulated",
@@ -228,7 +230,7 @@ class SimulationBuild:
             origin=(
                 f"Simulated by `deeplense-hf simulate {' '.join(words)}`. A system depends on recipe, class, seed and "
                 "its number only, and so does its split: systems held out here are held out in a larger data set of "
-                "the same seed."
+                f"the same seed.{no_galaxy_twice}"
             ),
             tags=("simulation", self.recipe.name),
         )

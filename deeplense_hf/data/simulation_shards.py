@@ -80,7 +80,8 @@ def _recipe_with_galaxies(name: str, source_galaxies: str | None) -> "Recipe | S
         )
     from .galaxy_images import load_galaxies
 
-    return replace(recipe, galaxies=load_galaxies(source_galaxies))
+    # Sources are resized to half-light radii that the recipe draws: how wide the pictures' pixels are does not matter.
+    return replace(recipe, galaxies=load_galaxies(source_galaxies, pixel_scale=1.0))
 
 
 def features_of(recipe: "Recipe | SceneRecipe") -> "Features":
