@@ -38,10 +38,11 @@ def try_recipe(name: str, options: argparse.Namespace) -> dict[str, Any]:
     if status:
         return {"recipe": name, "problem": text.splitlines()[-1]}
     splits = load_dataset(str(data.resolve()))
+    image_size = min(64, RECIPES[name].instrument.image_size)
+    once = ("--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "False", "--overwrite")
     status, text, train_seconds = run(
         str(SCRIPTS / "train.py"), "--dataset", str(data), "--max_steps", str(options.max_steps),
-        "--image_size", str(min(64, RECIPES[name].instrument.image_size)), "--eval_strategy", "no", "--save_strategy", "no", "--load_best_model_at_end", "False",
-        "--output_dir", str(model), "--overwrite",
+        "--image_size", str(image_size), "--output_dir", str(model), *once,
     )  # fmt: skip
     if status:
         return {"recipe": name, "problem": text.splitlines()[-1]}

@@ -22,8 +22,8 @@ NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(4)
 class PointImages:
     """Point-like light of a batch of systems.
 
-    A point is blurred by what falls into each pixel, extended light by the profile at the pixels' centres, as lenstronomy
-    does: a point is broader by 1/12 of a pixel squared in variance.
+    A point is blurred by what falls into each pixel, extended light by the profile at the pixels' centres, as
+    lenstronomy does: a point is broader by 1/12 of a pixel squared in variance.
 
     Args:
         x: Positions along x, from the image's middle [arcsec], shape `(batch, points)`.

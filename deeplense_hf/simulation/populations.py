@@ -1,6 +1,7 @@
 """From recipe, class, seed and index to the parameters of a system, whatever the batch around it."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from .cosmology import point_mass_einstein_radius
 from .image_multiplicity import count_images
 from .instruments import Telescope
-from .point_line import PointLine
 from .published_recipe import PublishedRecipe
 from .random_streams import population_generator
 
@@ -32,7 +32,8 @@ class Systems:
         point_y: Positions of the point masses along y [arcsec], shape `(batch, points)`.
         point_einstein_radius: Einstein radii of the point masses [arcsec], shape `(batch, points)`; zero
             means absent.
-        line: The same points of an `axion` system as a line, which is quicker to sum; None for other classes.
+        points_in_row: Whether the points are equal and evenly spaced on a line through the origin, as long and in the
+            direction that the parameters `vortex_half_length` and `vortex_angle` say; these are quicker to sum.
     """
 
     class_name: str
@@ -42,7 +43,7 @@ class Systems:
     point_x: FloatArray
     point_y: FloatArray
     point_einstein_radius: FloatArray
-    line: PointLine | None = None
+    points_in_row: bool = False
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -50,7 +51,7 @@ class Systems:
     def without_substructure(self) -> "Systems":
         """The same systems with the smooth lens alone."""
         nothing = np.zeros((len(self), 0))
-        return replace(self, point_x=nothing, point_y=nothing, point_einstein_radius=nothing, line=None)
+        return replace(self, point_x=nothing, point_y=nothing, point_einstein_radius=nothing, points_in_row=False)
 
 
 def draw_systems(recipe: PublishedRecipe, class_name: str, indices: Sequence[int], seed: int) -> Systems:
@@ -66,31 +67,38 @@ def draw_systems(recipe: PublishedRecipe, class_name: str, indices: Sequence[int
         The systems in the order of the indices; each depends on (recipe, class, seed, index) only.
 
     Raises:
-        ValueError: If the class is not in the recipe, or an index or the seed is negative.
+        ValueError: If the class is not in the recipe, or an index or the seed is negative or not whole.
+
+    Warns:
+        UserWarning: If the recipe allows substructure beyond the corners of the image.
     """
     if class_name not in recipe.class_names:
         raise ValueError(
             f"class_name={class_name!r} is not a class of recipe {recipe.name}. "
             f"Use one of {', '.join(recipe.class_names)}."
         )
-    numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
+    numbers = np.asarray(indices).reshape(-1)
+    if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(f"indices={indices} are not whole numbers. Give integers, zero or more.")
+    numbers = numbers.astype(np.int64)
     if seed < 0 or (numbers < 0).any():
         raise ValueError(f"seed={seed}, lowest index={numbers.min(initial=0)}: neither may be negative.")
     capacity = _subhalo_capacity(recipe)
     uniform = np.empty((len(numbers), 3 + {"no_sub": 0, "cdm": 1 + 3 * capacity, "axion": 2}[class_name]))
-    for row, index in zip(uniform, numbers.tolist(), strict=True):
-        population_generator(recipe.population or recipe.name, class_name, seed, index).random(out=row)
+    _fill_uniform(uniform, recipe.population or recipe.name, class_name, seed, numbers)
     parameters = _macro_parameters(recipe, uniform[:, :3])
-    line = None
     if class_name == "cdm":
+        _warn_beyond_image(recipe, "subhalo_distance_range", recipe.subhalo_distance_range[1])
         substructure, points = _draw_subhaloes(recipe, uniform[:, 3:], capacity)
     elif class_name == "axion":
+        longest = float(vortex_half_length(recipe, recipe.log10_axion_mass_range[0]))
+        _warn_beyond_image(recipe, "log10_axion_mass_range", longest)
         substructure, points = _draw_vortex(recipe, uniform[:, 3:])
-        half_length, angle = (substructure[name].astype(np.float64) for name in ("vortex_half_length", "vortex_angle"))
-        line = PointLine(half_length, angle, points[2][:, 0], recipe.vortex_points)
     else:
         substructure, points = {}, np.zeros((3, len(numbers), 0))
-    return Systems(class_name, numbers, seed, parameters | substructure, points[0], points[1], points[2], line)
+    parameters |= substructure
+    in_row = class_name == "axion"
+    return Systems(class_name, numbers, seed, parameters, points[0], points[1], points[2], in_row)
 
 
 def einstein_radius(recipe: PublishedRecipe, mass: FloatArray | float) -> FloatArray:
@@ -132,6 +140,46 @@ def deflection_factor(recipe: PublishedRecipe) -> float:
     )
 
 
+def vortex_half_length(recipe: PublishedRecipe, log10_axion_mass_ev: FloatArray | float) -> FloatArray:
+    """Half length of the vortex that a recipe ascribes to an axion mass.
+
+    Args:
+        recipe: Gives the constant of proportionality.
+        log10_axion_mass_ev: Axion mass [log10 eV], any shape.
+
+    Returns:
+        Half length [arcsec], in the shape of the masses.
+
+    Source:
+        DeepLenseSim; see `PublishedRecipe.vortex_length_constant`.
+    """
+    return np.asarray(recipe.vortex_length_constant / (2 * 10 ** (np.asarray(log10_axion_mass_ev) + 22)))
+
+
+def _fill_uniform(uniform: FloatArray, population: str, class_name: str, seed: int, indices: NDArray[np.int64]) -> None:
+    """Fill a row per system with its own random numbers."""
+    if not len(indices):
+        return
+    generator = population_generator(population, class_name, seed, 0)
+    # A generator of its own for each system would give the same numbers and take ten times as long to make.
+    state = generator.bit_generator.state
+    for row, index in zip(uniform, indices.tolist(), strict=True):
+        state["state"]["counter"][3] = index
+        generator.bit_generator.state = state
+        generator.random(out=row)
+
+
+def _warn_beyond_image(recipe: PublishedRecipe, name: str, distance: float) -> None:
+    """Warn of substructure that lies outside the image at any angle, where hardly anything of it is seen."""
+    corner = math.sqrt(2) * recipe.instrument.image_size * recipe.instrument.pixel_scale / 2
+    if distance > corner:
+        warnings.warn(
+            f"{name}={getattr(recipe, name)} of recipe {recipe.name} reaches {distance:.3g} arcsec from the lens, "
+            f"beyond the corners of the image at {corner:.3g} arcsec. Narrow the range or enlarge the image.",
+            stacklevel=3,
+        )
+
+
 def _macro_parameters(recipe: PublishedRecipe, uniform: FloatArray) -> dict[str, NDArray[np.generic]]:
     batch = len(uniform)
     factor = deflection_factor(recipe)
@@ -158,9 +206,11 @@ def _macro_parameters(recipe: PublishedRecipe, uniform: FloatArray) -> dict[str,
         "background_rms": math.nan if recipe.noise_discarded else recipe.instrument.background_rms,
         "log10_axion_mass_ev": math.nan,
         "vortex_mass": math.nan,
+        "vortex_mass_fraction": math.nan,
         "vortex_half_length": math.nan,
         "vortex_angle": math.nan,
         "subhalo_total_mass": 0.0,
+        "subhalo_mass_fraction": 0.0,
     }
     parameters: dict[str, NDArray[np.generic]] = {
         name: np.full(batch, value, dtype=np.float64) for name, value in same_for_all.items()
@@ -187,14 +237,20 @@ def _draw_subhaloes(
     distance = _power_law(for_distance, recipe.subhalo_distance_range, distance_slope)
     radius = math.sqrt(deflection_factor(recipe)) * einstein_radius(recipe, mass)
     points = np.stack([distance * np.sin(2 * np.pi * for_angle), distance * np.cos(2 * np.pi * for_angle), radius])
-    return {"subhalo_count": count.astype(np.int32), "subhalo_total_mass": mass.sum(axis=1)}, points
+    total_mass = mass.sum(axis=1)
+    parameters: dict[str, NDArray[np.generic]] = {
+        "subhalo_count": count.astype(np.int32),
+        "subhalo_total_mass": total_mass,
+        "subhalo_mass_fraction": total_mass / recipe.lens_mass,
+    }
+    return parameters, points
 
 
 def _draw_vortex(recipe: PublishedRecipe, uniform: FloatArray) -> tuple[dict[str, NDArray[np.generic]], FloatArray]:
     batch = len(uniform)
     lowest, highest = recipe.log10_axion_mass_range
     log10_mass = lowest + (highest - lowest) * uniform[:, 0]
-    half_length = recipe.vortex_length_constant / (2 * 10 ** (log10_mass + 22))
+    half_length = vortex_half_length(recipe, log10_mass)
     angle = 2 * np.pi * uniform[:, 1]
     along = half_length[:, None] * np.linspace(-1, 1, recipe.vortex_points)
     single = float(einstein_radius(recipe, recipe.vortex_mass / recipe.vortex_points))
@@ -203,6 +259,7 @@ def _draw_vortex(recipe: PublishedRecipe, uniform: FloatArray) -> tuple[dict[str
     parameters: dict[str, NDArray[np.generic]] = {
         "log10_axion_mass_ev": log10_mass,
         "vortex_mass": np.full(batch, recipe.vortex_mass),
+        "vortex_mass_fraction": np.full(batch, recipe.vortex_mass / recipe.lens_mass),
         "vortex_half_length": half_length,
         "vortex_angle": angle,
     }

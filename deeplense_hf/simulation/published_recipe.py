@@ -213,5 +213,6 @@ def _check_substructure(recipe: PublishedRecipe) -> None:
         lowest, highest = getattr(recipe, field)
         if not 0 < lowest <= highest:
             raise ValueError(f"{field}=({lowest}, {highest}) must be positive and in rising order.")
-    if recipe.log10_axion_mass_range[0] > recipe.log10_axion_mass_range[1]:
-        raise ValueError(f"log10_axion_mass_range={recipe.log10_axion_mass_range} runs downwards.")
+    lightest, heaviest = recipe.log10_axion_mass_range
+    if not -math.inf < lightest <= heaviest < math.inf:
+        raise ValueError(f"log10_axion_mass_range=({lightest}, {heaviest}) must be finite and in rising order.")

@@ -71,7 +71,9 @@ def render(
     brightness_root = math.sqrt(rays.flux_at_centre)
     weights = [torch.tensor(weight * brightness_root, dtype=dtype, device=device) for weight in kernel]
     # The same pieces of memory serve every step: fresh ones would cost the processor more than the arithmetic.
-    pieces = torch.zeros(3, (min(step, len(systems)) * padded_size + 2 * reach) * padded_size, dtype=dtype, device=device)
+    pieces = torch.zeros(
+        3, (min(step, len(systems)) * padded_size + 2 * reach) * padded_size, dtype=dtype, device=device
+    )
     convolution = None
     for start in range(0, len(systems), step):
         chunk = slice(start, min(start + step, len(systems)))
@@ -164,10 +166,16 @@ class _Rays:
         unit = recipe.source_radius / exponent**recipe.sersic_index
         scale_x, scale_y = math.sqrt(xx - xy**2 / (4 * yy)) / unit, math.sqrt(yy) / unit
         source = [systems.parameters[name].astype(np.float64) for name in ("source_x", "source_y")]
-        points = None
         axis = pixel_positions(recipe.instrument)
-        if systems.point_x.shape[1]:
-            points = PointMasses(axis, systems.point_x, systems.point_y, systems.point_einstein_radius)
+        points = line = None
+        if systems.points_in_row:
+            length, angle = (
+                systems.parameters[f"vortex_{name}"].astype(np.float64) for name in ("half_length", "angle")
+            )
+            line = PointLine(length, angle, systems.point_einstein_radius[:, 0], systems.point_x.shape[1])
+        elif systems.point_x.shape[1]:
+            masses = systems.point_x, systems.point_y, systems.point_einstein_radius
+            points = PointMasses(axis, *masses, (scale_x, scale_y), dtype, device)
         return _Rays(
             smooth=_smooth_rays(systems, recipe.instrument, (scale_x, scale_y), dtype, device),
             source=(
@@ -177,7 +185,7 @@ class _Rays:
             scale=(scale_x, scale_y),
             axis=axis,
             points=points,
-            line=systems.line,
+            line=line,
             skew=torch.tensor(xy / (2 * yy) * scale_y / scale_x, dtype=dtype, device=device),
             inner_radius=INNER_RADIUS / unit,
             sersic_index=recipe.sersic_index,
@@ -192,7 +200,7 @@ class _Rays:
         if self.line is not None:
             self.line.subtract_deflections_(self.axis, p, q, self.scale, chunk)
         elif self.points is not None:
-            self.points.subtract_deflections_(p, q, self.scale, chunk)
+            self.points.subtract_deflections_(p, q, chunk)
         q.addcmul_(p, self.skew)
         p.mul_(p).addcmul_(q, q)
         sersic_brightness_(p, self.inner_radius, self.sersic_index)

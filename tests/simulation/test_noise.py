@@ -2,12 +2,47 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deeplense_hf.simulation.noise import add_gaussian_noise, add_photon_counts
+from deeplense_hf.simulation.noise import add_gaussian_noise, add_photon_counts, standard_normal
 from deeplense_hf.simulation.poisson import draw_poisson
 
 
 def generators(number: int) -> list[np.random.Generator]:
     return [np.random.default_rng([5, index]) for index in range(number)]
+
+
+def test_normal_numbers_follow_their_distribution() -> None:
+    drawn = standard_normal(generators(3), 400_001)
+    assert drawn.shape == (3, 400_001)
+    assert drawn.dtype == np.float32
+    assert stats.kstest(drawn.ravel()[:300_000], "norm").pvalue > 1e-3
+    for threshold in (2.0, 3.0, 4.0):
+        expected = 2 * stats.norm.sf(threshold) * drawn.size
+        assert (np.abs(drawn) > threshold).sum() == pytest.approx(expected, abs=5 * np.sqrt(expected))
+    halves = drawn[0, :200_000], drawn[0, 200_001:]
+    for first, second in ((*halves,), (halves[0] ** 2, halves[1] ** 2), (drawn[0], drawn[1])):
+        assert abs(np.corrcoef(first, second)[0, 1]) < 5 / np.sqrt(200_000)
+
+
+@pytest.mark.parametrize("size", [32, 33, 64])
+def test_noise_of_an_image_does_not_depend_on_the_batch(size: int) -> None:
+    images = np.random.default_rng(0).random((9, size, size), dtype=np.float32)
+    time, rms = np.linspace(500, 900, 9), np.linspace(0.01, 0.1, 9)
+
+    def counts(rows: slice) -> np.ndarray:
+        chosen = (images[rows], time[rows], rms[rows], generators(9)[rows])
+        return np.stack([add_photon_counts(*chosen, poisson_applied_twice=True), add_gaussian_noise(*chosen)])
+
+    together = counts(slice(None))
+    for start in range(0, 9, 2):
+        np.testing.assert_array_equal(counts(slice(start, start + 2)), together[:, start : start + 2])
+
+
+def test_noise_leaves_the_images_as_they_are() -> None:
+    images = np.full((2, 32, 32), -0.1, dtype=np.float32)
+    add_photon_counts(images, np.ones(2), np.ones(2), generators(2), poisson_applied_twice=False)
+    add_gaussian_noise(images, np.ones(2), np.ones(2), generators(2))
+    assert (images == np.float32(-0.1)).all()
+    assert add_gaussian_noise(images[:0], np.ones(0), np.ones(0), []).shape == (0, 32, 32)
 
 
 @pytest.mark.parametrize("mean", [0.003, 0.25, 1.0, 3.03, 9.97, 40.4, 127.99, 128.0, 300.0])

@@ -6,6 +6,7 @@ import pytest
 from deeplense_hf.simulation.populations import deflection_factor, draw_systems, einstein_radius
 from deeplense_hf.simulation.published_recipe import PUBLISHED_COSMOLOGY
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
+from deeplense_hf.simulation.random_streams import population_generator
 
 MODEL_1 = PUBLISHED_RECIPES["model_1"]
 ALL = [(recipe, name) for recipe in PUBLISHED_RECIPES.values() for name in recipe.class_names]
@@ -58,6 +59,7 @@ def test_subhaloes_follow_the_published_distributions() -> None:
     distance = np.hypot(systems.point_x, systems.point_y)
     np.testing.assert_allclose(np.quantile(distance, [0, 0.5, 1]), [0.25, 1.125, 2.0], atol=0.02)
     assert set(systems.parameters["subhalo_count"]) == {25}
+    np.testing.assert_allclose(systems.parameters["subhalo_mass_fraction"], mass.sum(axis=1) / 1e12, rtol=1e-12)
 
 
 def test_quirks_of_the_subhaloes_can_be_undone() -> None:
@@ -85,6 +87,8 @@ def test_vortex_lies_on_a_line_through_the_centre() -> None:
     np.testing.assert_allclose(
         value["vortex_half_length"], 0.06 / 2 / 10 ** (value["log10_axion_mass_ev"] + 22), rtol=1e-9
     )
+    assert set(value["vortex_mass_fraction"]) == {0.03}
+    assert set(value["subhalo_mass_fraction"]) == {0.0}
     assert value["vortex_half_length"].min() > 0.03
     assert value["vortex_half_length"].max() < 3.0
     along = (
@@ -118,7 +122,13 @@ def test_columns_have_no_value_only_where_there_is_none() -> None:
         vortex = (
             set()
             if class_name == "axion"
-            else {"log10_axion_mass_ev", "vortex_mass", "vortex_half_length", "vortex_angle"}
+            else {
+                "log10_axion_mass_ev",
+                "vortex_mass",
+                "vortex_mass_fraction",
+                "vortex_half_length",
+                "vortex_angle",
+            }
         )
         assert missing == vortex | {"source_magnitude"}
     exposure = draw_systems(MODEL_1, "no_sub", range(500), 0).parameters["exposure_time"]
@@ -133,3 +143,39 @@ def test_columns_have_no_value_only_where_there_is_none() -> None:
 def test_bad_requests_are_refused(class_name: str, indices: list, seed: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         draw_systems(MODEL_1, class_name, indices, seed)
+
+
+def test_indices_that_are_not_whole_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"indices=\[0.5\]"):
+        draw_systems(MODEL_1, "cdm", [0.5], 0)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "changes", "words"),
+    [
+        ("axion", {"log10_axion_mass_range": (-25.0, -22.0)}, r"log10_axion_mass_range=\(-25.0, .* 30 arcsec .* 5.3 "),
+        (
+            "cdm",
+            {"subhalo_distance_range": (0.25, 6.0)},
+            r"subhalo_distance_range=\(0.25, 6.0\) of recipe model_1 .* 6 ",
+        ),
+    ],
+)
+def test_substructure_beyond_the_image_is_warned_about(class_name: str, changes: dict, words: str) -> None:
+    with pytest.warns(UserWarning, match=words):
+        draw_systems(replace(MODEL_1, **changes), class_name, [0], 0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_published_populations_lie_within_their_images() -> None:
+    for recipe, class_name in ALL:
+        draw_systems(recipe, class_name, [0], 0)
+
+
+def test_a_system_has_the_random_numbers_of_its_own_generator() -> None:
+    limit = MODEL_1.source_position_limit
+    drawn = draw_systems(MODEL_1, "axion", [3, 2**40], 5).parameters
+    for row, index in enumerate([3, 2**40]):
+        uniform = population_generator("model_1", "axion", 5, index).random(5)
+        assert drawn["source_x"][row] == limit * (2 * uniform[0] - 1)
+        assert drawn["vortex_angle"][row] == 2 * np.pi * uniform[4]

@@ -13,7 +13,7 @@ COLUMNS = {
     "subhalo_total_mass", "einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2",
     "redshift_lens", "redshift_source", "source_x", "source_y", "source_radius", "sersic_index",
     "source_ellipticity_1", "source_ellipticity_2", "source_magnitude", "exposure_time", "background_rms",
-    "number_of_images",
+    "number_of_images", "subhalo_mass_fraction", "vortex_mass_fraction",
 }  # fmt: skip
 
 
