@@ -13,7 +13,7 @@ from .cosmology import point_mass_einstein_radius
 from .image_multiplicity import count_images
 from .instruments import Telescope
 from .published_recipe import PublishedRecipe
-from .random_streams import population_generator
+from .random_streams import population_generator, system_numbers
 
 FloatArray = NDArray[np.float64]
 
@@ -72,17 +72,7 @@ def draw_systems(recipe: PublishedRecipe, class_name: str, indices: Sequence[int
     Warns:
         UserWarning: If the recipe allows substructure beyond the corners of the image.
     """
-    if class_name not in recipe.class_names:
-        raise ValueError(
-            f"class_name={class_name!r} is not a class of recipe {recipe.name}. "
-            f"Use one of {', '.join(recipe.class_names)}."
-        )
-    numbers = np.asarray(indices).reshape(-1)
-    if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
-        raise ValueError(f"indices={indices} are not whole numbers. Give integers, zero or more.")
-    numbers = numbers.astype(np.int64)
-    if seed < 0 or (numbers < 0).any():
-        raise ValueError(f"seed={seed}, lowest index={numbers.min(initial=0)}: neither may be negative.")
+    numbers = system_numbers(recipe, class_name, indices, seed)
     capacity = _subhalo_capacity(recipe)
     uniform = np.empty((len(numbers), 3 + {"no_sub": 0, "cdm": 1 + 3 * capacity, "axion": 2}[class_name]))
     _fill_uniform(uniform, recipe.population or recipe.name, class_name, seed, numbers)

@@ -1,9 +1,54 @@
 """Random numbers of single systems: one stream for what a system is, one for its noise."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+
+
+class Population(Protocol):
+    """What is known of any recipe."""
+
+    @property
+    def name(self) -> str:
+        """Key of the recipe."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Its classes."""
+        ...
+
+
+def system_numbers(recipe: Population, class_name: str, indices: Sequence[int], seed: int) -> NDArray[np.int64]:
+    """Check which systems are asked for.
+
+    Args:
+        recipe: The recipe.
+        class_name: One of the recipe's classes.
+        indices: Numbers of the systems.
+        seed: Seed of the data set.
+
+    Returns:
+        The numbers, shape `(batch,)`.
+
+    Raises:
+        ValueError: If the class is not in the recipe, or an index or the seed is negative or not whole.
+    """
+    if class_name not in recipe.class_names:
+        raise ValueError(
+            f"class_name={class_name!r} is not a class of recipe {recipe.name}. "
+            f"Use one of {', '.join(recipe.class_names)}."
+        )
+    numbers = np.asarray(indices).reshape(-1)
+    if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(f"indices={indices} are not whole numbers. Give integers, zero or more.")
+    if seed < 0 or (numbers < 0).any():
+        raise ValueError(f"seed={seed}, lowest index={numbers.min(initial=0)}: neither may be negative.")
+    return numbers.astype(np.int64)
 
 
 def population_generator(population: str, class_name: str, seed: int, index: int) -> np.random.Generator:

@@ -16,7 +16,7 @@ from .lenstronomy_deflector import RealizationDeflector
 from .look_alikes import LookAlike, look_alike_lights
 from .mass_sheet import MassSheet
 from .point_images import PointImages
-from .random_streams import population_generator
+from .random_streams import population_generator, system_numbers
 from .scene_draws import PRIVATE, DrawnSystem, draw_system, galaxies_of
 from .scene_priors import QuasarPrior
 from .scene_recipe import SceneRecipe
@@ -46,16 +46,9 @@ def draw_scenes(recipe: SceneRecipe, class_name: str, indices: Sequence[int], se
         The scenes in the order of the indices; each depends on (population, class, seed, index) only.
 
     Raises:
-        ValueError: If the class is not in the recipe, or an index or the seed is negative.
+        ValueError: If the class is not in the recipe, or an index or the seed is negative or not whole.
     """
-    if class_name not in recipe.class_names:
-        raise ValueError(
-            f"class_name={class_name!r} is not a class of recipe {recipe.name}. "
-            f"Use one of {', '.join(recipe.class_names)}."
-        )
-    numbers = np.asarray(indices, dtype=np.int64).reshape(-1)
-    if seed < 0 or (numbers < 0).any():
-        raise ValueError(f"seed={seed}, lowest index={numbers.min(initial=0)}: neither may be negative.")
+    numbers = system_numbers(recipe, class_name, indices, seed)
     systems = [
         draw_system(recipe, class_name, population_generator(recipe.population or recipe.name, class_name, seed, index))
         for index in numbers.tolist()
