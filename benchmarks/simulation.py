@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -91,7 +92,7 @@ def compare(recipe: PublishedRecipe, class_name: str, options: argparse.Namespac
     theirs(0)
     best_ours = best_theirs = np.inf
     for repeat in range(options.repeats):
-        spent = seconds(lambda first=repeat * images: ours(first, 0), clock)
+        spent = seconds(partial(ours, repeat * images, 0), clock)
         best_ours = min(best_ours, spent / images)
         spent = seconds(lambda: [theirs(row) for row in range(len(systems))], clock)
         best_theirs = min(best_theirs, spent / len(systems))
