@@ -47,7 +47,8 @@ def test_run_leaves_a_loadable_folder(finished: Path) -> None:
 
 
 def test_metrics_are_those_of_the_evaluate_command(finished: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    folder = next((Path(environment["DEEPLENSE_HF_CACHE"]) / "simulated").iterdir())
+    cached = (Path(environment["DEEPLENSE_HF_CACHE"]) / "simulated").glob("test-40-per-class-seed-0-*")
+    folder = next(folder for folder in cached if any((folder / "data").glob("train-*")))
     command = [sys.executable, "-m", "deeplense_hf.cli", "evaluate", "--model", str(finished), "--device", "cpu"]
     command += ["--dataset", str(folder), "--output_dir", str(tmp_path / "evaluation")]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
