@@ -196,7 +196,8 @@ def _evaluate(
         logger.warning("'%s' has no test split; the model is saved without an evaluation.", options.dataset)
         return None
     return evaluate_model(
-        trainer.accelerator.unwrap_model(trainer.model),
+        # without the autocast of training, as the saved model will be used
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False),
         processor,
         splits["test"],
         output_dir=output_dir,
