@@ -57,8 +57,13 @@ PHYSICAL_PARAMETERS: dict[str, Column] = {
     "vortex_half_length": Column("float32", "arcsec", "half length of the vortex"),
     "vortex_angle": Column("float32", "rad", "angle of the vortex from the x axis"),
     "subhalo_count": Column("int32", "", "number of subhaloes"),
-    "subhalo_total_mass": Column("float64", "Msun", "sum of the subhalo masses"),
-    "subhalo_mass_fraction": Column("float32", "", "mass in subhaloes in units of the mass of the lens"),
+    "subhalo_total_mass": Column(
+        "float64", "Msun", "sum of the subhalo masses: bound in realistic recipes, otherwise at infall"
+    ),
+    "subhalo_mass_fraction": Column(
+        "float32", "", "mass in subhaloes in units of the lens's, which is taken to have a mean convergence of 0.5"
+    ),
+    "expected_subhalo_mass_fraction": Column("float32", "", "the same as drawn for the population of this lens"),
     "einstein_radius": Column("float32", "arcsec", "Einstein radius of the main lens, as it deflects"),
     "ellipticity_1": Column("float32", "", "ellipticity of the main lens, first component"),
     "ellipticity_2": Column("float32", "", "ellipticity of the main lens, second component"),

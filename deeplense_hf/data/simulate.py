@@ -79,6 +79,7 @@ class SimulateOptions:
                 raise ValueError(f"{name}={value} must be at least 1.")
         if not self.splits or set(self.splits) - set(SPLITS):
             raise ValueError(f"splits={' '.join(self.splits)} must be one or more of {', '.join(SPLITS)}.")
+        self.splits = [split for split in SPLITS if split in self.splits]
         if self.seed < 0:
             raise ValueError(f"seed={self.seed} must not be negative.")
         if not 0 < self.imbalance < math.inf:

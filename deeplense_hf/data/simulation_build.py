@@ -96,7 +96,7 @@ class SimulationBuild:
 
         galaxies = getattr(self.recipe, "galaxies", None)
         choices = [repr(sorted(self.options.deciding.items())), str(getattr(galaxies, "identifier", galaxies))]
-        names = ("simulation_plan.py", "simulation_shards.py", "splits.py")
+        names = ("build.py", "records.py", "schema.py", "simulation_plan.py", "simulation_shards.py", "splits.py")
         code = [*Path(recipes.__file__).parent.glob("*.py"), *map(Path(__file__).with_name, names)]
         return fingerprint_of(choices, code)
 

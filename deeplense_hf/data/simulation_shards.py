@@ -184,9 +184,12 @@ def _provenance(recipe: "Recipe | SceneRecipe", job: Job, systems: Systems) -> d
 
     count = len(systems)
     names = [recipe.class_names[label] for label in systems.labels.tolist()]
+    # other galaxies behind the same lenses are other systems
+    identifier = getattr(getattr(recipe, "galaxies", None), "identifier", "")
+    galaxies = "" if job.source_galaxies is None else f"/{identifier}"
     return {
         schema.SYSTEM_ID: [
-            f"{recipe.name}/{job.seed}/{name}/{index}"
+            f"{recipe.name}{galaxies}/{job.seed}/{name}/{index}"
             for name, index in zip(names, systems.indices.tolist(), strict=True)
         ],
         schema.PIXEL_SCALE: np.full(count, recipe.instrument.pixel_scale),

@@ -15,6 +15,8 @@ from .pyhalo_substructure import HaloRealization
 
 FloatArray = NDArray[np.float64]
 
+POINTS_ON_CIRCLE = 180
+
 
 @dataclass(frozen=True)
 class RealizationDeflector:
@@ -104,6 +106,23 @@ class RealizationDeflector:
         total = lens.alpha(x.ravel(), y.ravel(), [*self._macro_keywords(row, strength), *realization.keywords])
         alone = LensModel(["SIE", "SHEAR"]).alpha(x.ravel(), y.ravel(), self._macro_keywords(row, 1.0))
         return (np.stack(total) - np.stack(alone)).reshape(2, *np.shape(x))
+
+    def mean_deflection(self, radius: FloatArray) -> FloatArray:
+        """What the haloes add to the outward deflection on a circle around the lens, on average.
+
+        Args:
+            radius: Radius of the circle [arcsec], shape `(batch,)`.
+
+        Returns:
+            Mean radial deflection [arcsec], shape `(batch,)`; the radius times the mean convergence within.
+        """
+        angle = 2 * np.pi * np.arange(POINTS_ON_CIRCLE) / POINTS_ON_CIRCLE
+        outward = np.stack([np.cos(angle), np.sin(angle)])
+        means = [
+            float((self.deflection(row, *(size * outward)) * outward).sum(axis=0).mean())
+            for row, size in enumerate(radius.tolist())
+        ]
+        return np.array(means)
 
     def _convention(self, realization: HaloRealization) -> float:
         return realization.redshift_source if self.redshift_convention is None else self.redshift_convention

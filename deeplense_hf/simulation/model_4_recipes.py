@@ -54,6 +54,7 @@ _MODEL_4 = SceneRecipe(
         log10_lowest_mass=6.0,
         log10_axion_mass=Fixed(-21.0),
         redshift_convention=2.5,
+        conserve_mass=False,
     ),
     supersampling=1,
 )

@@ -26,9 +26,15 @@ class Fixed:
 
     Args:
         value: The number.
+
+    Raises:
+        ValueError: If it is not finite.
     """
 
     value: float
+
+    def __post_init__(self) -> None:
+        _check_limits(self, self.value, self.value)
 
     def draw(self, generator: np.random.Generator) -> float:
         """Return the number; no random number is used up.
@@ -185,7 +191,7 @@ def check_within(name: str, prior: Prior, lowest: float, highest: float) -> None
         ValueError: If the prior reaches beyond.
     """
     low, high = prior.limits
-    if low < lowest or high > highest:
+    if not (lowest <= low and high <= highest):
         raise ValueError(f"{name}={prior} must lie between {lowest:g} and {highest:g}.")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .cosmology import ARCSEC_PER_RADIAN, EINSTEIN_LENGTH_OF_SUN_MPC, SPEED_OF_LIGHT_KM_S
 from .galaxy_stamps import GalaxyStamps
+from .halo_structure import critical_surface_density
 from .instruments import fluxes
 from .look_alikes import Ingredients, LookAlike, draw_look_alike, magnified_flux
 from .priors import draw_direction, draw_in_disc
@@ -68,8 +69,9 @@ def draw_system(recipe: SceneRecipe, class_name: str, generator: np.random.Gener
     if lens.light is not None:
         numbers.update(_draw_lens_light(lens.light, generator, numbers))
     numbers.update(smooth_einstein_radius=numbers["einstein_radius"], removed_convergence=0.0, disc_radius=1.0)
+    numbers.update(subhalo_count=0, subhalo_total_mass=0.0, subhalo_mass_fraction=0.0)
     if class_name in ("cdm", "axion") and recipe.pyhalo is not None:
-        _draw_realization(recipe.pyhalo, class_name, generator, system)
+        _draw_realization(recipe, recipe.pyhalo, class_name, generator, system)
     elif class_name == "cdm":
         _draw_subhaloes(recipe, generator, system)
     elif class_name == "axion":
@@ -77,27 +79,31 @@ def draw_system(recipe: SceneRecipe, class_name: str, generator: np.random.Gener
     elif class_name == "non_lens":
         system.look_alike = _draw_look_alike(recipe, generator, numbers)
         numbers.update(dict.fromkeys(_OF_LENSES, math.nan), smooth_einstein_radius=0.0)
+        # a look-alike has galaxies of its own
+        system.source_galaxy = ""
+    if not recipe.lens_light:
+        numbers.update(dict.fromkeys(("lens_magnitude", "lens_light_radius", "lens_sersic_index"), math.nan))
     return system
 
 
 def _draw_lens(recipe: SceneRecipe, prior: LensPrior, generator: np.random.Generator) -> dict[str, float]:
-    redshift_lens, redshift_source = prior.redshift.draw(generator), recipe.source.redshift.draw(generator)
-    if recipe.pyhalo is not None:
-        # pyHalo's lens planes have two decimals
-        redshift_lens, redshift_source = round(redshift_lens, 2), round(redshift_source, 2)
-    radius, ratio = prior.einstein_radius.draw(generator), prior.axial_ratio.draw(generator)
+    velocity_dispersion = math.inf
+    while velocity_dispersion > prior.largest_velocity_dispersion:
+        redshift_lens, redshift_source = prior.redshift.draw(generator), recipe.source.redshift.draw(generator)
+        if recipe.pyhalo is not None:
+            # pyHalo's lens planes have two decimals
+            redshift_lens, redshift_source = round(redshift_lens, 2), round(redshift_source, 2)
+        radius = prior.einstein_radius.draw(generator)
+        velocity_dispersion = _velocity_dispersion(recipe, redshift_lens, redshift_source, radius)
+    ratio = prior.axial_ratio.draw(generator)
     ellipticity = draw_direction(generator, (1 - ratio) / (1 + ratio))
     shear, twice_angle = prior.shear.draw(generator), 2 * prior.shear_angle.draw(generator)
     lens_x, lens_y = draw_in_disc(generator, prior.largest_offset)
-    efficiency = recipe.cosmology.angular_diameter_distance(
-        redshift_lens, redshift_source
-    ) / recipe.cosmology.angular_diameter_distance(0, redshift_source)
     return {
         "redshift_lens": redshift_lens,
         "redshift_source": redshift_source,
         "einstein_radius": radius,
-        # Of a singular isothermal sphere: Schneider, Ehlers & Falco (1992), eq. 8.34b.
-        "velocity_dispersion": SPEED_OF_LIGHT_KM_S * math.sqrt(radius / ARCSEC_PER_RADIAN / (4 * math.pi * efficiency)),
+        "velocity_dispersion": velocity_dispersion,
         "ellipticity_1": ellipticity[0],
         "ellipticity_2": ellipticity[1],
         "shear_1": shear * math.cos(twice_angle),
@@ -105,6 +111,13 @@ def _draw_lens(recipe: SceneRecipe, prior: LensPrior, generator: np.random.Gener
         "lens_x": lens_x,
         "lens_y": lens_y,
     }
+
+
+def _velocity_dispersion(recipe: SceneRecipe, redshift_lens: float, redshift_source: float, radius: float) -> float:
+    """Of a singular isothermal sphere [km/s]: Schneider, Ehlers & Falco (1992), eq. 8.34b."""
+    distance = recipe.cosmology.angular_diameter_distance
+    efficiency = distance(redshift_lens, redshift_source) / distance(0, redshift_source)
+    return SPEED_OF_LIGHT_KM_S * math.sqrt(radius / ARCSEC_PER_RADIAN / (4 * math.pi * efficiency))
 
 
 def _draw_source(recipe: SceneRecipe, generator: np.random.Generator, einstein_radius: float) -> dict[str, float]:
@@ -218,13 +231,16 @@ def _draw_subhaloes(recipe: SceneRecipe, generator: np.random.Generator, system:
     numbers.update(
         subhalo_count=drawn.count,
         subhalo_total_mass=drawn.total_mass,
-        subhalo_mass_fraction=drawn.mass_fraction,
+        subhalo_mass_fraction=drawn.convergence / recipe.subhaloes.lens_convergence,
+        expected_subhalo_mass_fraction=drawn.mass_fraction,
         removed_convergence=drawn.expected_convergence,
         disc_radius=radius,
     )
 
 
-def _draw_realization(prior: PyHaloPrior, class_name: str, generator: np.random.Generator, system: DrawnSystem) -> None:
+def _draw_realization(
+    recipe: SceneRecipe, prior: PyHaloPrior, class_name: str, generator: np.random.Generator, system: DrawnSystem
+) -> None:
     numbers = system.numbers
     is_axion = class_name == "axion"
     log10_mass = prior.log10_axion_mass.draw(generator)
@@ -238,8 +254,14 @@ def _draw_realization(prior: PyHaloPrior, class_name: str, generator: np.random.
         log10_lowest_mass=prior.log10_lowest_mass,
         subhalo_normalization=prior.subhalo_normalization,
     )
+    # of the mass in the cone, where the mean convergence of a galaxy is that of `subhaloes`
+    area = math.pi * ((prior.axion_cone_opening_angle if is_axion else prior.cone_opening_angle) / 2) ** 2
+    density = critical_surface_density(numbers["redshift_lens"], numbers["redshift_source"], recipe.cosmology)
     numbers.update(
-        subhalo_count=system.realization.subhalo_count, subhalo_total_mass=system.realization.subhalo_total_mass
+        subhalo_count=system.realization.subhalo_count,
+        subhalo_total_mass=system.realization.subhalo_total_mass,
+        subhalo_mass_fraction=system.realization.subhalo_total_mass
+        / (area * density * recipe.subhaloes.lens_convergence),
     )
     if is_axion:
         numbers["log10_axion_mass_ev"] = log10_mass
@@ -282,6 +304,7 @@ _OF_LENSES = (
     "einstein_radius", "velocity_dispersion", "redshift_lens", "redshift_source", "ellipticity_1", "ellipticity_2",
     "shear_1", "shear_2", "source_x", "source_y", "source_magnitude", "source_radius", "sersic_index",
     "source_ellipticity_1", "source_ellipticity_2", "lens_magnitude", "lens_light_radius", "lens_sersic_index",
+    "subhalo_count", "subhalo_total_mass", "subhalo_mass_fraction",
 )  # fmt: skip
 
 

@@ -75,9 +75,9 @@ def _compose(
     columns: dict[str, FloatArray],
 ) -> Scenes:
     """Make components of the drawn numbers."""
-    # What is no lens deflects nothing and has nothing behind it.
+    # What is no lens deflects nothing and has nothing behind it; its columns are NaN.
     total, *macro = (
-        np.nan_to_num(columns[name])
+        np.zeros(len(systems)) if class_name == "non_lens" else columns[name]
         for name in ("einstein_radius", "ellipticity_1", "ellipticity_2", "shear_1", "shear_2")
     )
     look_alikes = [system.look_alike for system in systems if system.look_alike is not None]
@@ -92,6 +92,7 @@ def _compose(
         parameters["number_of_images"] = np.zeros(len(systems), dtype=np.int32)
     else:
         parameters["number_of_images"] = count_images(columns["source_x"], columns["source_y"], total, *macro)
+    substructure = _substructure(recipe, class_name, systems, columns, macro)
     scenes = Scenes(
         class_name=class_name,
         indices=indices,
@@ -100,7 +101,7 @@ def _compose(
         image_centre=-np.stack([columns["lens_x"], columns["lens_y"]], axis=1),
         macro_lens=SmoothLens(total, *macro),
         smooth_lens=SmoothLens(columns["smooth_einstein_radius"], *macro),
-        substructure=_substructure(recipe, class_name, systems, columns, macro),
+        substructure=substructure,
         source=() if look_alikes else _source_lights(recipe, columns),
         foreground=_look_alike_lights(recipe, look_alikes) if look_alikes else _lens_light(recipe, columns),
     )
@@ -115,15 +116,21 @@ def _substructure(
     macro: Sequence[FloatArray],
 ) -> Sequence[Deflector]:
     if recipe.pyhalo is not None and class_name in ("cdm", "axion"):
-        realizations = [system.realization for system in systems]
-        radius = columns["smooth_einstein_radius"]
         ellipticity_1, ellipticity_2, shear_1, shear_2 = macro
-        convention = recipe.pyhalo.redshift_convention
-        return (
-            RealizationDeflector(
-                realizations, radius, ellipticity_1, ellipticity_2, shear_1, shear_2, redshift_convention=convention
-            ),
+        haloes = RealizationDeflector(
+            [system.realization for system in systems],
+            columns["einstein_radius"],
+            ellipticity_1,
+            ellipticity_2,
+            shear_1,
+            shear_2,
+            redshift_convention=recipe.pyhalo.redshift_convention,
         )
+        if not recipe.pyhalo.conserve_mass:
+            return (haloes,)
+        radius = np.maximum(columns["einstein_radius"] - haloes.mean_deflection(columns["einstein_radius"]), 0)
+        columns["smooth_einstein_radius"] = radius
+        return (replace(haloes, einstein_radius=radius),)
     if class_name == "cdm":
         drawn = [system.subhaloes for system in systems if system.subhaloes is not None]
         return stack(drawn), MassSheet(-columns["removed_convergence"], columns["disc_radius"])
@@ -192,7 +199,7 @@ def _source_lights(recipe: SceneRecipe, columns: dict[str, FloatArray]) -> list[
 
 
 def _lens_light(recipe: SceneRecipe, columns: dict[str, FloatArray]) -> list[Light]:
-    if recipe.lens.light is None:
+    if recipe.lens.light is None or not recipe.lens_light:
         return []
     at_centre = np.zeros_like(columns["lens_magnitude"])
     return [

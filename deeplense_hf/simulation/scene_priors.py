@@ -49,6 +49,8 @@ class LensPrior:
         axial_ratio: Minor over major axis of the mass.
         shear: Modulus of the external shear.
         shear_angle: Position angle of the external shear [rad].
+        largest_velocity_dispersion: Redshifts and Einstein radius are drawn anew if they ask for a more massive galaxy
+            than this [km/s].
         largest_offset: The lens's centre is uniform in a disc of this radius about the image's centre [arcsec].
         light: Its light, or None for a lens whose light has been removed.
 
@@ -62,6 +64,7 @@ class LensPrior:
     axial_ratio: Prior = TruncatedNormal(0.79, 0.12, 0.5, 1.0)
     shear: Prior = TruncatedNormal(0.0, 0.05, 0.0, 0.15)
     shear_angle: Prior = Uniform(0.0, math.pi)
+    largest_velocity_dispersion: float = 400.0
     largest_offset: float = 0.1
     light: LensLightPrior | None = LensLightPrior()
 
@@ -183,6 +186,8 @@ class PyHaloPrior:
             0.5 [1/kpc^2].
         redshift_convention: Quirk. Source redshift that the haloes' deflections are taken to be reduced to; None for
             that of the source, which is right.
+        conserve_mass: Whether the smooth lens gives up what the haloes add to the deflection at the Einstein radius,
+            averaged around it, so that neither class has the more massive lenses. False: quirk of the published data.
 
     Source:
         Gilman et al. (2020), arXiv:1908.06983; Laroche et al. (2022), arXiv:2206.11269.
@@ -194,6 +199,7 @@ class PyHaloPrior:
     log10_axion_mass: Prior = Uniform(-21.5, -20.0)
     subhalo_normalization: float = 0.025
     redshift_convention: float | None = None
+    conserve_mass: bool = True
 
     def __post_init__(self) -> None:
         for name in ("cone_opening_angle", "axion_cone_opening_angle", "subhalo_normalization"):

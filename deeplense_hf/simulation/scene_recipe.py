@@ -27,6 +27,7 @@ class SceneRecipe:
             population show the same systems. Empty: the recipe's name.
         lens: Mass and light of the lens.
         source: The source.
+        lens_light: Whether the lens's light is in the image; False shows the same systems with it removed.
         lens_of_no_sub: Quirk. Another prior of the lenses of `no_sub` systems, by which they can be told from the
             others without any substructure; None for the same.
         subhaloes: Subhaloes of a `cdm` system.
@@ -49,6 +50,7 @@ class SceneRecipe:
     class_names: tuple[SceneClass, ...] = ("no_sub", "cdm", "axion")
     population: str = ""
     lens: LensPrior = LensPrior()
+    lens_light: bool = True
     lens_of_no_sub: LensPrior | None = None
     source: SourcePrior = SourcePrior()
     subhaloes: SubhaloPopulation = field(default_factory=SubhaloPopulation)

@@ -35,7 +35,7 @@ SCENE_RECIPES: dict[str, SceneRecipe] = {
             _REALISTIC,
             name="realistic_no_lens_light",
             description="The systems of `realistic` with the lens's light removed without a trace.",
-            lens=replace(_REALISTIC.lens, light=None),
+            lens_light=False,
         ),
         _seen_by(HST_F814W),
         _seen_by(HST_F160W),

@@ -240,16 +240,20 @@ class LensStream(torch.utils.data.IterableDataset):
         self.batch_size = batch_size
         self.process_index, self.num_processes = process_index, num_processes
         self._next = start
+        self._furthest = torch.tensor(start).share_memory_()
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
-        """Simulate batch by batch; a second loop goes on where the first one stopped."""
+        """Simulate batch by batch; a second loop goes on behind what the first one simulated."""
         worker = torch.utils.data.get_worker_info()
         number, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        # workers are copies of this object; what they have simulated is known to the next ones through shared memory
+        self._next = max(self._next, int(self._furthest))
         while True:
             # within this process, worker w of n has the batches w, w + n, w + 2 n, ...
             first = (((self._next + number) * self.num_processes) + self.process_index) * self.batch_size
             batch = self.stream.simulate(range(first, first + self.batch_size))
             self._next += step
+            self._furthest.clamp_(min=self._next)
             yield batch
 
     def state_dict(self) -> dict[str, int]:
@@ -267,6 +271,7 @@ class LensStream(torch.utils.data.IterableDataset):
             state: Its `state_dict()`.
         """
         self._next = int(state["next_batch"])
+        self._furthest.fill_(self._next)
 
 
 def stream_lenses(

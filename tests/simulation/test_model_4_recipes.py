@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from deeplense_hf.simulation.model_4_recipes import MODEL_4_RECIPES
 from deeplense_hf.simulation.scene_populations import draw_scenes
@@ -38,3 +39,19 @@ def test_haloes_of_pyhalo_show(class_name: str) -> None:
     np.testing.assert_array_equal(together.images[1:], alone.images)
     assert (together.parameters["substructure_visibility"] > 0).all()
     assert ("log10_axion_mass_ev" in alone.parameters) == (class_name == "axion")
+
+
+@pytest.mark.parametrize("class_name", ["cdm", "axion"])
+def test_haloes_leave_the_mass_within_the_einstein_radius_as_it_is(class_name: str) -> None:
+    pytest.importorskip("pyHalo")
+    scenes = draw_scenes(replace(CORRECTED, pyhalo=FEW_HALOES), class_name, range(3), seed=0)
+    circle, radius = 2 * np.pi * np.arange(180) / 180, scenes.macro_lens.einstein_radius
+    x, y = (torch.from_numpy(radius[:, None, None] * wave(circle)) for wave in (np.cos, np.sin))
+    outward = []
+    for lens in ([scenes.macro_lens], [scenes.smooth_lens, *scenes.substructure]):
+        deflection = torch.zeros(2, *x.shape, dtype=torch.float64)
+        for deflector in lens:
+            deflector.add_deflection_(deflection[0], deflection[1], x, y, slice(None))
+        radial = deflection[0].numpy()[:, 0] * np.cos(circle) + deflection[1].numpy()[:, 0] * np.sin(circle)
+        outward.append(radial.mean(axis=1))
+    np.testing.assert_allclose(outward[1], outward[0], rtol=2e-3)

@@ -52,6 +52,7 @@ def test_points_fill_a_disc_evenly_and_directions_the_circle() -> None:
     [
         (lambda: Uniform(2, 1), "rising order"),
         (lambda: Uniform(0, math.inf), "finite"),
+        (lambda: Fixed(math.nan), "finite"),
         (lambda: LogUniform(0, 1), "above zero"),
         (lambda: TruncatedNormal(0, 0, -1, 1), "standard deviation"),
         (lambda: TruncatedNormal(0, 1, 5, 6), "less than one percent"),

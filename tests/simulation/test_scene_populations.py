@@ -9,6 +9,7 @@ from deeplense_hf.simulation.instruments import EUCLID_VIS
 from deeplense_hf.simulation.priors import Fixed, Uniform
 from deeplense_hf.simulation.scene_populations import draw_scenes
 from deeplense_hf.simulation.scene_recipes import SCENE_RECIPES
+from deeplense_hf.simulation.scene_renderer import render_scenes
 from deeplense_hf.simulation.simulator import simulate_batch
 
 REALISTIC = SCENE_RECIPES["realistic"]
@@ -118,6 +119,37 @@ def test_look_alikes_have_no_lens_and_as_much_light() -> None:
     assert (lenses.parameters["number_of_images"] >= 1).all()
     totals = [np.log10(batch.images.sum(axis=(2, 3))) for batch in (without, lenses)]
     assert scipy.stats.ks_2samp(totals[0][:, 1], totals[1][:, 1]).pvalue > 1e-3
+
+
+def test_the_wings_of_the_galaxy_hardly_tell_look_alikes() -> None:
+    recipe = SCENE_RECIPES["lens_finding"]
+    far = np.hypot(*(np.indices((64, 64)) - 31.5)) * 0.2 > 4
+    shares = []
+    for class_name in recipe.class_names:
+        layers = render_scenes(draw_scenes(recipe, class_name, range(150), seed=0), recipe)
+        image = (layers.lensed + layers.foreground)[:, 2].numpy()
+        shares.append(image[:, far].sum(axis=1) / image.sum(axis=(1, 2)))
+    higher = scipy.stats.mannwhitneyu(shares[1], shares[0]).statistic / 150**2
+    assert 0.4 < higher < 0.6
+
+
+def test_without_the_lens_light_the_systems_are_the_same() -> None:
+    for class_name in REALISTIC.class_names:
+        dark = draw_scenes(SCENE_RECIPES["realistic_no_lens_light"], class_name, range(3), seed=0)
+        bright = draw_scenes(REALISTIC, class_name, range(3), seed=0)
+        assert not dark.foreground
+        assert np.isnan(dark.parameters["lens_magnitude"]).all()
+        assert dark.parameters.keys() == bright.parameters.keys()
+        for name, values in dark.parameters.items():
+            if not name.startswith("lens_m") and not name.startswith("lens_l") and not name.startswith("lens_s"):
+                np.testing.assert_array_equal(values, bright.parameters[name])
+
+
+def test_no_lens_is_too_massive_for_a_galaxy() -> None:
+    for name in ("realistic", "realistic_ground", "lens_finding"):
+        recipe = SCENE_RECIPES[name]
+        lenses = draw_scenes(recipe, recipe.class_names[-1], range(300), seed=0).parameters
+        assert lenses["velocity_dispersion"].max() <= 400
 
 
 def test_quasars_have_the_images_of_their_configuration() -> None:

@@ -186,3 +186,12 @@ def test_resumed_training_is_that_without_interruption(
     assert seen == list(range(11 * 16, 256))
     one, other = (load_file(folder / "model.safetensors") for folder in (straight, resumed))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_second_loop_shows_no_lens_again_whatever_the_workers() -> None:
+    for workers in (0, 2):
+        stream = stream_lenses("test", seed=0, batch_size=2)
+        loader = torch.utils.data.DataLoader(stream, batch_size=None, num_workers=workers)
+        batches = [batch for _ in range(2) for batch in itertools.islice(loader, 3)]
+        seen = [pair for batch in batches for pair in zip(batch[LABEL], batch[SYSTEM_INDEX], strict=True)]
+        assert len({(int(label), int(index)) for label, index in seen}) == len(seen) == 12
