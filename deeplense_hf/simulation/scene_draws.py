@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .cosmology import ARCSEC_PER_RADIAN, EINSTEIN_LENGTH_OF_SUN_MPC, SPEED_OF_LIGHT_KM_S
+from .cosmology import ARCSEC_PER_RADIAN, SPEED_OF_LIGHT_KM_S
 from .galaxy_stamps import GalaxyStamps
-from .halo_structure import critical_surface_density
+from .halo_structure import critical_surface_density, kiloparsec_per_arcsec
 from .instruments import fluxes
 from .look_alikes import Ingredients, LookAlike, draw_look_alike, magnified_flux
 from .priors import draw_direction, draw_in_disc
@@ -243,6 +243,7 @@ def _draw_realization(
 ) -> None:
     numbers = system.numbers
     is_axion = class_name == "axion"
+    cone = prior.axion_cone_opening_angle if is_axion else prior.cone_opening_angle
     log10_mass = prior.log10_axion_mass.draw(generator)
     system.realization = draw_realization(
         "axion" if is_axion else "cdm",
@@ -250,12 +251,12 @@ def _draw_realization(
         numbers["redshift_source"],
         seed=int(generator.integers(2**32)),
         log10_axion_mass_ev=log10_mass,
-        cone_opening_angle=prior.axion_cone_opening_angle if is_axion else prior.cone_opening_angle,
+        cone_opening_angle=cone,
         log10_lowest_mass=prior.log10_lowest_mass,
         subhalo_normalization=prior.subhalo_normalization,
     )
     # of the mass in the cone, where the mean convergence of a galaxy is that of `subhaloes`
-    area = math.pi * ((prior.axion_cone_opening_angle if is_axion else prior.cone_opening_angle) / 2) ** 2
+    area = math.pi * (cone / 2) ** 2
     density = critical_surface_density(numbers["redshift_lens"], numbers["redshift_source"], recipe.cosmology)
     numbers.update(
         subhalo_count=system.realization.subhalo_count,
@@ -270,7 +271,7 @@ def _draw_realization(
 def _draw_vortex(recipe: SceneRecipe, generator: np.random.Generator, macro: dict[str, float]) -> dict[str, float]:
     prior, radius = recipe.vortex, macro["einstein_radius"]
     log10_mass, fraction = prior.log10_axion_mass.draw(generator), prior.mass_fraction.draw(generator)
-    half_length = prior.half_length(log10_mass, recipe.kiloparsec_per_arcsec(macro["redshift_lens"]))
+    half_length = prior.half_length(log10_mass, kiloparsec_per_arcsec(macro["redshift_lens"], recipe.cosmology))
     centre_x, centre_y = draw_in_disc(generator, prior.largest_offset * radius)
     angle = math.pi * generator.random()
     along = half_length * np.linspace(-1, 1, POINTS_ALONG_VORTEX)
@@ -292,11 +293,8 @@ def _draw_vortex(recipe: SceneRecipe, generator: np.random.Generator, macro: dic
 
 def _mass_within_einstein_radius(recipe: SceneRecipe, macro: dict[str, float]) -> float:
     """Projected mass within the Einstein radius [Msun]."""
-    distance = recipe.cosmology.angular_diameter_distance
-    to_lens, to_source = distance(0, macro["redshift_lens"]), distance(0, macro["redshift_source"])
-    between = distance(macro["redshift_lens"], macro["redshift_source"])
-    angle = macro["einstein_radius"] / ARCSEC_PER_RADIAN
-    return angle**2 * to_lens * to_source / between / EINSTEIN_LENGTH_OF_SUN_MPC
+    density = critical_surface_density(macro["redshift_lens"], macro["redshift_source"], recipe.cosmology)
+    return math.pi * macro["einstein_radius"] ** 2 * density
 
 
 # What a system without a lens does not have.

@@ -92,7 +92,7 @@ def _compose(
         parameters["number_of_images"] = np.zeros(len(systems), dtype=np.int32)
     else:
         parameters["number_of_images"] = count_images(columns["source_x"], columns["source_y"], total, *macro)
-    substructure = _substructure(recipe, class_name, systems, columns, macro)
+    smooth_einstein_radius, substructure = _substructure(recipe, class_name, systems, columns, macro)
     scenes = Scenes(
         class_name=class_name,
         indices=indices,
@@ -100,7 +100,7 @@ def _compose(
         parameters=parameters,
         image_centre=-np.stack([columns["lens_x"], columns["lens_y"]], axis=1),
         macro_lens=SmoothLens(total, *macro),
-        smooth_lens=SmoothLens(columns["smooth_einstein_radius"], *macro),
+        smooth_lens=SmoothLens(smooth_einstein_radius, *macro),
         substructure=substructure,
         source=() if look_alikes else _source_lights(recipe, columns),
         foreground=_look_alike_lights(recipe, look_alikes) if look_alikes else _lens_light(recipe, columns),
@@ -114,7 +114,9 @@ def _substructure(
     systems: Sequence[DrawnSystem],
     columns: dict[str, FloatArray],
     macro: Sequence[FloatArray],
-) -> Sequence[Deflector]:
+) -> tuple[FloatArray, Sequence[Deflector]]:
+    """Einstein radius that is left to the smooth lens [arcsec], and what deflects beside it."""
+    radius = columns["smooth_einstein_radius"]
     if recipe.pyhalo is not None and class_name in ("cdm", "axion"):
         ellipticity_1, ellipticity_2, shear_1, shear_2 = macro
         haloes = RealizationDeflector(
@@ -127,17 +129,16 @@ def _substructure(
             redshift_convention=recipe.pyhalo.redshift_convention,
         )
         if not recipe.pyhalo.conserve_mass:
-            return (haloes,)
+            return radius, (haloes,)
         radius = np.maximum(columns["einstein_radius"] - haloes.mean_deflection(columns["einstein_radius"]), 0)
-        columns["smooth_einstein_radius"] = radius
-        return (replace(haloes, einstein_radius=radius),)
+        return radius, (replace(haloes, einstein_radius=radius),)
     if class_name == "cdm":
         drawn = [system.subhaloes for system in systems if system.subhaloes is not None]
-        return stack(drawn), MassSheet(-columns["removed_convergence"], columns["disc_radius"])
+        return radius, (stack(drawn), MassSheet(-columns["removed_convergence"], columns["disc_radius"]))
     if class_name == "axion":
         names = ("x", "y", "half_length", "angle", "einstein_radius", "core_radius")
-        return (Vortex(**{name: columns[f"vortex_{name}"] for name in names}),)
-    return ()
+        return radius, (Vortex(**{name: columns[f"vortex_{name}"] for name in names}),)
+    return radius, ()
 
 
 def _look_alike_lights(recipe: SceneRecipe, look_alikes: Sequence[LookAlike]) -> list[Light]:

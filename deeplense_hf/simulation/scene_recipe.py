@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from .cosmology import ARCSEC_PER_RADIAN, FlatCosmology
+from .cosmology import FlatCosmology
 from .galaxy_stamps import GalaxyStamps
+from .halo_structure import kiloparsec_per_arcsec
 from .instruments import Telescope
 from .scene_priors import LensPrior, PyHaloPrior, QuasarPrior, SourcePrior, VortexPrior
 from .subhalo_population import SubhaloPopulation
@@ -93,17 +94,6 @@ class SceneRecipe:
         """Number of bands."""
         return len(self.bands)
 
-    def kiloparsec_per_arcsec(self, redshift: float) -> float:
-        """Scale at a redshift.
-
-        Args:
-            redshift: Redshift of the object.
-
-        Returns:
-            Length that is seen as one arcsecond [kpc/arcsec].
-        """
-        return self.cosmology.angular_diameter_distance(0, redshift) * 1e3 / ARCSEC_PER_RADIAN
-
 
 def _check_colours(recipe: SceneRecipe) -> None:
     lights = {"source": recipe.source, "lens light": recipe.lens.light, "quasar": recipe.quasar}
@@ -125,7 +115,9 @@ def _check_fits_the_image(recipe: SceneRecipe) -> None:
     if "axion" not in recipe.class_names or recipe.pyhalo is not None:
         return
     lightest = recipe.vortex.log10_axion_mass.limits[0]
-    longest = recipe.vortex.half_length(lightest, recipe.kiloparsec_per_arcsec(recipe.lens.redshift.limits[0]))
+    longest = recipe.vortex.half_length(
+        lightest, kiloparsec_per_arcsec(recipe.lens.redshift.limits[0], recipe.cosmology)
+    )
     if longest > half_width or not math.isfinite(longest):
         raise ValueError(
             f"log10_axion_mass={lightest} gives a vortex with a half length of {longest:.3g} arcsec, which reaches out "

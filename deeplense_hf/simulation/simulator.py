@@ -9,13 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from .detector import expose, noise_deviation
+from .morphology import describe
 from .noise import add_gaussian_noise, add_photon_counts
 from .populations import Systems, draw_systems
 from .published_recipe import PublishedRecipe
 from .random_streams import noise_generator
 from .recipes import Recipe
 from .renderer import render
+from .scene_populations import draw_scenes
 from .scene_recipe import SceneRecipe
+from .scene_renderer import render_scenes
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
@@ -100,8 +103,6 @@ def _simulate_published(
     device: torch.device,
     dtype: torch.dtype,
 ) -> SimulatedBatch:
-    from .morphology import describe
-
     systems = draw_systems(recipe, class_name, indices, seed)
     images = render(systems, recipe, dtype=dtype, device=device)[:, 0].cpu().numpy()
     parameters = systems.parameters
@@ -125,10 +126,6 @@ def _simulate_scenes(
     device: torch.device,
     dtype: torch.dtype,
 ) -> SimulatedBatch:
-    from .morphology import describe
-    from .scene_populations import draw_scenes
-    from .scene_renderer import render_scenes
-
     scenes = draw_scenes(recipe, class_name, indices, seed)
     layers = render_scenes(scenes, recipe, dtype=dtype, device=device)
     lensed = layers.lensed.cpu().numpy()
