@@ -5,17 +5,18 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .build import fingerprint_of, is_built, rows_of, write_texts
 from .card import DatasetCard, markdown_table
 from .simulation_plan import class_counts, plan_shards, plan_systems, systems_of_classes
 from .simulation_ranks import Share, usable_cores
-from .simulation_shards import Job, features_of, recipe_of, simulate_records
+from .simulation_shards import Job, features_of, recipe_of
 from .simulation_workers import write_shards
 from .staging import Staging
 
@@ -204,17 +205,36 @@ class SimulationBuild:
         return 0
 
     def _contact_sheet(self) -> bytes:
-        """Draw the first systems of each class of the first split, simulated once more."""
+        """Draw the first systems of each class of the first split, read from their shards."""
         from .contact_sheet import contact_sheet
 
         split, systems = next(iter(self.systems.items()))
-        shown = {}
-        for label, name in enumerate(self.class_names):
-            rows = np.flatnonzero(systems.labels == label)[:_SHOWN_PER_CLASS]
-            job = replace(self.job, morphology=False)
-            shown[name] = simulate_records(recipe_of(job, split), job, systems[rows], lambda _: None).images
+        shown = {
+            name: self._read_images(split, np.flatnonzero(systems.labels == label)[:_SHOWN_PER_CLASS])
+            for label, name in enumerate(self.class_names)
+        }
         title = f"{self.recipe.name}: first systems of the {split} split, seed {self.options.seed}"
         return contact_sheet(shown, self.recipe.instrument.pixel_scale, title)
+
+    def _read_images(self, split: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Rows of a split from its shards, `(rows, bands, height, width)`; one shard is in memory at a time."""
+        import pyarrow.parquet as pq
+        from datasets import Dataset
+
+        from .loading import LensImageDecoder
+        from .schema import IMAGE
+
+        parts = [np.empty((0, *self.features[IMAGE].shape), dtype=np.float32)]
+        start = 0
+        for shard in self.shards:
+            if shard.split != split:
+                continue
+            inside = rows[(rows >= start) & (rows < start + len(shard.systems))] - start
+            if len(inside):
+                table = pq.read_table(self.staging.folder / shard.name, columns=[IMAGE])
+                parts.append(LensImageDecoder(Dataset(table))[inside])
+            start += len(shard.systems)
+        return np.concatenate(parts)
 
     def _card(self, counts: dict[str, dict[str, int]]) -> DatasetCard:
         size = self.recipe.instrument.image_size
