@@ -5,39 +5,79 @@ After `import deeplense_hf.models`, `AutoConfig`, `AutoModel`, `AutoModelForImag
 without this package too. The room is an island: its files are copied to the Hub, flat.
 """
 
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForMaskedImageModeling,
+)
 
+from . import modeling_deeplense_swin, modeling_deeplense_vit
+from .auto_classes import AutoModelForAnomalyDetection, AutoModelForImageRegression
 from .configuration_deeplense_swin import DeepLenseSwinConfig
 from .configuration_deeplense_vit import DeepLenseViTConfig
 from .image_processing_deeplense import DeepLenseImageProcessor
-from .modeling_deeplense_swin import DeepLenseSwinForImageClassification, DeepLenseSwinModel
-from .modeling_deeplense_vit import DeepLenseViTForImageClassification, DeepLenseViTModel
+from .modeling_deeplense import AUTO_CLASSES
+from .modeling_deeplense_swin import (
+    DeepLenseSwinForAnomalyDetection,
+    DeepLenseSwinForImageClassification,
+    DeepLenseSwinForImageRegression,
+    DeepLenseSwinForMaskedImageModeling,
+    DeepLenseSwinModel,
+)
+from .modeling_deeplense_vit import (
+    DeepLenseViTForAnomalyDetection,
+    DeepLenseViTForImageClassification,
+    DeepLenseViTForImageRegression,
+    DeepLenseViTForMaskedImageModeling,
+    DeepLenseViTModel,
+)
 
 _FAMILIES = (
-    (DeepLenseSwinConfig, DeepLenseSwinModel, DeepLenseSwinForImageClassification),
-    (DeepLenseViTConfig, DeepLenseViTModel, DeepLenseViTForImageClassification),
+    (DeepLenseSwinConfig, modeling_deeplense_swin, "DeepLenseSwin"),
+    (DeepLenseViTConfig, modeling_deeplense_vit, "DeepLenseViT"),
 )
+_AUTO_CLASSES = {
+    auto_class.__name__: auto_class
+    for auto_class in (
+        AutoModel,
+        AutoModelForImageClassification,
+        AutoModelForMaskedImageModeling,
+        AutoModelForImageRegression,
+        AutoModelForAnomalyDetection,
+    )
+}
 
 # one processor, with the same numbers whichever backend a caller or an environment prefers
 _PROCESSORS: dict[str, type] = dict.fromkeys(("pil", "torchvision"), DeepLenseImageProcessor)
 
-for _config, _model, _classifier in _FAMILIES:
+for _config, _module, _name in _FAMILIES:
     AutoConfig.register(_config.model_type, _config, exist_ok=True)
-    AutoModel.register(_config, _model, exist_ok=True)
-    AutoModelForImageClassification.register(_config, _classifier, exist_ok=True)
     AutoImageProcessor.register(_config, image_processor_classes=_PROCESSORS, exist_ok=True)
     # what `save_pretrained` writes, so that a folder loads without this package
     _config.register_for_auto_class()
-    _model.register_for_auto_class("AutoModel")
-    _classifier.register_for_auto_class("AutoModelForImageClassification")
+    for _auto_class, _ending in AUTO_CLASSES.items():
+        _model = getattr(_module, f"{_name}{_ending}")
+        _AUTO_CLASSES[_auto_class].register(_config, _model, exist_ok=True)
+        # not by `register_for_auto_class`, which knows transformers' own Auto classes only
+        _model._auto_class = _auto_class
 DeepLenseImageProcessor.register_for_auto_class()
 
 __all__ = [
+    "AutoModelForAnomalyDetection",
+    "AutoModelForImageRegression",
     "DeepLenseImageProcessor",
     "DeepLenseSwinConfig",
+    "DeepLenseSwinForAnomalyDetection",
     "DeepLenseSwinForImageClassification",
+    "DeepLenseSwinForImageRegression",
+    "DeepLenseSwinForMaskedImageModeling",
     "DeepLenseSwinModel",
     "DeepLenseViTConfig",
+    "DeepLenseViTForAnomalyDetection",
     "DeepLenseViTForImageClassification",
+    "DeepLenseViTForImageRegression",
+    "DeepLenseViTForMaskedImageModeling",
     "DeepLenseViTModel",
 ]

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import PreTrainedConfig
+from .configuration_heads import DeepLenseHeadConfig, check_choice
 
 STEMS = ("patch", "conv")
 RESIDUAL_INITS = ("zero", "normal")
 
 
-class DeepLenseConfig(PreTrainedConfig):
+class DeepLenseConfig(DeepLenseHeadConfig):
     """Options of every DeepLense family: images, stem, and what blocks are made of.
 
     Args:
@@ -115,21 +115,6 @@ def first_stride(patch_size: int, stem_channels: Sequence[int]) -> int:
             f"{tuple(stem_channels)}; use fewer stages or a larger patch_size."
         )
     return patch_size // halvings
-
-
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Refuse a value that is not among the allowed ones.
-
-    Args:
-        name: Name of the option.
-        value: Its value.
-        allowed: What it may be.
-
-    Raises:
-        ValueError: If it is something else.
-    """
-    if value not in allowed:
-        raise ValueError(f"{name}='{value}' is not one of {', '.join(allowed)}.")
 
 
 def check_heads(name: str, width: int, heads: int) -> None:

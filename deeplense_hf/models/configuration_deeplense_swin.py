@@ -51,5 +51,10 @@ class DeepLenseSwinConfig(DeepLenseConfig):
         self.hidden_size = self.embed_dim * 2 ** (len(self.depths) - 1)
         super().__post_init__(**kwargs)
 
+    @property
+    def output_stride(self) -> int:
+        """Pixels per token of the last stage along an axis."""
+        return self.patch_size * 2 ** (len(self.depths) - 1)
+
 
 __all__ = ["DeepLenseSwinConfig"]

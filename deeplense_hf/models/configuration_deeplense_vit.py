@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .configuration_deeplense import DeepLenseConfig, check_choice, check_heads
+from .configuration_deeplense import DeepLenseConfig, check_heads
+from .configuration_heads import check_choice
 
 POOLINGS = ("cls", "mean")
 
@@ -43,6 +44,11 @@ class DeepLenseViTConfig(DeepLenseConfig):
         if self.num_hidden_layers < 1:
             raise ValueError(f"num_hidden_layers={self.num_hidden_layers} must be positive.")
         super().__post_init__(**kwargs)
+
+    @property
+    def output_stride(self) -> int:
+        """Pixels per token along an axis."""
+        return self.patch_size
 
 
 __all__ = ["DeepLenseViTConfig"]

@@ -10,6 +10,16 @@ from transformers import initialization as init
 
 from .configuration_deeplense import DeepLenseConfig
 from .layers import LastLinear, LastNorm
+from .outputs import DeepLenseModelOutput
+
+# Auto class -> what the name of a family's class ends with
+AUTO_CLASSES = {
+    "AutoModel": "Model",
+    "AutoModelForImageClassification": "ForImageClassification",
+    "AutoModelForMaskedImageModeling": "ForMaskedImageModeling",
+    "AutoModelForImageRegression": "ForImageRegression",
+    "AutoModelForAnomalyDetection": "ForAnomalyDetection",
+}
 
 
 class DeepLensePreTrainedModel(PreTrainedModel):
@@ -24,8 +34,8 @@ class DeepLensePreTrainedModel(PreTrainedModel):
     _supports_attention_backend = True
     _can_compile_fullgraph = True
     _input_embed_layer = "stem"
-    # Auto class -> class of the family's modeling file
-    _auto_classes: dict[str, str] = {}  # noqa: RUF012
+    # what the names of the family's classes begin with
+    _family = ""
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -42,10 +52,27 @@ class DeepLensePreTrainedModel(PreTrainedModel):
             else:
                 init.kaiming_uniform_(module.weight, a=math.sqrt(5))  # torch's own for convolutions
 
+    def last_map(self, outputs: DeepLenseModelOutput, size: tuple[int, int]) -> Tensor:
+        """View the features of an image as a map.
+
+        Args:
+            outputs: What the family's model returned.
+            size: Height and width of the images [pixels].
+
+        Returns:
+            `(batch, width, rows, columns)`, without class tokens.
+        """
+        stride = self.config.output_stride
+        rows, columns = -(-size[0] // stride), -(-size[1] // stride)
+        tokens = outputs.last_hidden_state
+        if tokens is None:
+            raise ValueError("these outputs have no last_hidden_state; they are not those of a family's model.")
+        return tokens[:, -rows * columns :].unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+
     def save_pretrained(self, *arguments: Any, **options: Any) -> None:
         """Save as `PreTrainedModel` does; the folder loads by every Auto class of the family."""
         module = type(self).__module__.rpartition(".")[2]
-        self.config.auto_map = {auto: f"{module}.{name}" for auto, name in self._auto_classes.items()}
+        self.config.auto_map = {auto: f"{module}.{self._family}{ending}" for auto, ending in AUTO_CLASSES.items()}
         super().save_pretrained(*arguments, **options)
 
 

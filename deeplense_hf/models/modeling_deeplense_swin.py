@@ -10,9 +10,11 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 from transformers.utils.output_capturing import capture_outputs
 
+from .anomaly import AnomalyDetectionMixin
 from .configuration_deeplense_swin import DeepLenseSwinConfig
-from .heads import ImageClassificationMixin
+from .heads import ImageClassificationMixin, ImageRegressionMixin
 from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
+from .masked_modeling import MaskedImageModelingMixin
 from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
 from .outputs import DeepLenseModelOutput
 from .windows import join_windows, relative_position_bias, split_windows, window_grid, window_mask
@@ -137,10 +139,7 @@ class DeepLenseSwinPreTrainedModel(DeepLensePreTrainedModel):
     config_class = DeepLenseSwinConfig
     _no_split_modules = ["SwinStage"]  # noqa: RUF012
     _can_record_outputs = {"hidden_states": SwinStage, "attentions": WindowAttention}  # noqa: RUF012
-    _auto_classes = {  # noqa: RUF012
-        "AutoModel": "DeepLenseSwinModel",
-        "AutoModelForImageClassification": "DeepLenseSwinForImageClassification",
-    }
+    _family = "DeepLenseSwin"
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -228,8 +227,29 @@ class DeepLenseSwinForImageClassification(ImageClassificationMixin, DeepLenseSwi
     backbone_class = DeepLenseSwinModel
 
 
+class DeepLenseSwinForImageRegression(ImageRegressionMixin, DeepLenseSwinPreTrainedModel):
+    """DeepLense Swin with expected values and uncertainties of physical quantities; see `ImageRegressionMixin`."""
+
+    backbone_class = DeepLenseSwinModel
+
+
+class DeepLenseSwinForMaskedImageModeling(MaskedImageModelingMixin, DeepLenseSwinPreTrainedModel):
+    """DeepLense Swin with a light decoder that fills in hidden parts of images; see `MaskedImageModelingMixin`."""
+
+    backbone_class = DeepLenseSwinModel
+
+
+class DeepLenseSwinForAnomalyDetection(AnomalyDetectionMixin, DeepLenseSwinPreTrainedModel):
+    """DeepLense Swin with a score of how unlike normal images an image is; see `AnomalyDetectionMixin`."""
+
+    backbone_class = DeepLenseSwinModel
+
+
 __all__ = [
+    "DeepLenseSwinForAnomalyDetection",
     "DeepLenseSwinForImageClassification",
+    "DeepLenseSwinForImageRegression",
+    "DeepLenseSwinForMaskedImageModeling",
     "DeepLenseSwinModel",
     "DeepLenseSwinPreTrainedModel",
 ]

@@ -7,16 +7,18 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 from transformers.utils.output_capturing import capture_outputs
 
+from .anomaly import AnomalyDetectionMixin
 from .configuration_deeplense import as_pair
 from .configuration_deeplense_vit import DeepLenseViTConfig
-from .heads import ImageClassificationMixin
+from .heads import ImageClassificationMixin, ImageRegressionMixin
 from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
+from .masked_modeling import MaskedImageModelingMixin
 from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
 from .outputs import DeepLenseModelOutput
 
 
 class PositionEmbedding(nn.Module):
-    """Class token and one learnt vector per token, interpolated for other image sizes.
+    """Class token, distillation token if wanted, and one learnt vector per token, interpolated for other image sizes.
 
     Args:
         config: The family's configuration.
@@ -31,10 +33,14 @@ class PositionEmbedding(nn.Module):
         # stems round incomplete patches up
         self.grid = (-(-height // config.patch_size), -(-width // config.patch_size))
         self.class_token = nn.Parameter(torch.zeros(1, 1, config.hidden_size))
+        # with its position, which a table of its own would hold otherwise
+        self.distillation_token = (
+            nn.Parameter(torch.zeros(1, 1, config.hidden_size)) if config.distillation_token else None
+        )
         self.table = nn.Parameter(torch.zeros(1, 1 + self.grid[0] * self.grid[1], config.hidden_size))
 
     def forward(self, tokens: Tensor, grid: tuple[int, int], interpolate: bool) -> Tensor:
-        """Put the class token before the image tokens and add the positions.
+        """Put the class token (and the distillation token before it) before the image tokens and add the positions.
 
         Args:
             tokens: `(batch, rows * columns, dim)`.
@@ -42,7 +48,7 @@ class PositionEmbedding(nn.Module):
             interpolate: Whether another grid than the configured one is accepted.
 
         Returns:
-            `(batch, 1 + rows * columns, dim)`.
+            `(batch, 1 + rows * columns, dim)`, with a distillation token one more.
 
         Raises:
             ValueError: If the grid differs and must not be interpolated.
@@ -58,7 +64,10 @@ class PositionEmbedding(nn.Module):
             image_table = nn.functional.interpolate(image_table, grid, mode="bicubic", align_corners=False)
             table = torch.cat((table[:, :1], image_table.flatten(2).transpose(1, 2)), dim=1)
         class_token = self.class_token.expand(tokens.shape[0], -1, -1)
-        return torch.cat((class_token, tokens), dim=1) + table
+        tokens = torch.cat((class_token, tokens), dim=1) + table
+        if self.distillation_token is None:
+            return tokens
+        return torch.cat((self.distillation_token.expand(tokens.shape[0], -1, -1), tokens), dim=1)
 
 
 class DeepLenseViTPreTrainedModel(DeepLensePreTrainedModel):
@@ -68,18 +77,16 @@ class DeepLenseViTPreTrainedModel(DeepLensePreTrainedModel):
     config_class = DeepLenseViTConfig
     _no_split_modules = ["PositionEmbedding", "PreNormBlock"]  # noqa: RUF012
     _can_record_outputs = {"hidden_states": PreNormBlock, "attentions": Attention}  # noqa: RUF012
-    _auto_classes = {  # noqa: RUF012
-        "AutoModel": "DeepLenseViTModel",
-        "AutoModelForImageClassification": "DeepLenseViTForImageClassification",
-    }
+    _family = "DeepLenseViT"
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Set initial weights; class token and positions start small."""
         super()._init_weights(module)
         if isinstance(module, PositionEmbedding):
-            for parameter in (module.class_token, module.table):
-                init.trunc_normal_(parameter, std=self.config.initializer_range or 0.02)
+            for parameter in (module.class_token, module.distillation_token, module.table):
+                if parameter is not None:
+                    init.trunc_normal_(parameter, std=self.config.initializer_range or 0.02)
 
 
 class DeepLenseViTModel(DeepLenseViTPreTrainedModel):
@@ -129,8 +136,13 @@ class DeepLenseViTModel(DeepLenseViTPreTrainedModel):
         for block in self.blocks:
             tokens, _ = block(tokens, **kwargs)
         tokens = self.norm(tokens)
-        pooled = tokens[:, 0] if self.config.pooling == "cls" else tokens[:, 1:].mean(dim=1)
-        return DeepLenseModelOutput(last_hidden_state=tokens, pooler_output=pooled)
+        special = 2 if self.config.distillation_token else 1
+        pooled = tokens[:, special - 1] if self.config.pooling == "cls" else tokens[:, special:].mean(dim=1)
+        return DeepLenseModelOutput(
+            last_hidden_state=tokens,
+            pooler_output=pooled,
+            distillation_output=tokens[:, 0] if special == 2 else None,
+        )
 
 
 class DeepLenseViTForImageClassification(ImageClassificationMixin, DeepLenseViTPreTrainedModel):
@@ -139,8 +151,29 @@ class DeepLenseViTForImageClassification(ImageClassificationMixin, DeepLenseViTP
     backbone_class = DeepLenseViTModel
 
 
+class DeepLenseViTForImageRegression(ImageRegressionMixin, DeepLenseViTPreTrainedModel):
+    """DeepLense ViT with expected values and uncertainties of physical quantities; see `ImageRegressionMixin`."""
+
+    backbone_class = DeepLenseViTModel
+
+
+class DeepLenseViTForMaskedImageModeling(MaskedImageModelingMixin, DeepLenseViTPreTrainedModel):
+    """DeepLense ViT with a light decoder that fills in hidden parts of images; see `MaskedImageModelingMixin`."""
+
+    backbone_class = DeepLenseViTModel
+
+
+class DeepLenseViTForAnomalyDetection(AnomalyDetectionMixin, DeepLenseViTPreTrainedModel):
+    """DeepLense ViT with a score of how unlike normal images an image is; see `AnomalyDetectionMixin`."""
+
+    backbone_class = DeepLenseViTModel
+
+
 __all__ = [
+    "DeepLenseViTForAnomalyDetection",
     "DeepLenseViTForImageClassification",
+    "DeepLenseViTForImageRegression",
+    "DeepLenseViTForMaskedImageModeling",
     "DeepLenseViTModel",
     "DeepLenseViTPreTrainedModel",
 ]

@@ -1,0 +1,20 @@
+"""Auto classes of the tasks that transformers has none for."""
+
+from collections import OrderedDict
+
+from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAutoMapping
+
+
+class AutoModelForImageRegression(_BaseAutoModelClass):
+    """Models that estimate physical quantities of an image; use as any Auto class of transformers."""
+
+    _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())
+
+
+class AutoModelForAnomalyDetection(_BaseAutoModelClass):
+    """Models that tell how unlike normal images an image is; use as any Auto class of transformers."""
+
+    _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())
+
+
+__all__ = ["AutoModelForAnomalyDetection", "AutoModelForImageRegression"]
