@@ -1,0 +1,238 @@
+"""`Task`: the one object that knows target, head, answers and scores of what is asked of an image."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict
+from numpy.typing import NDArray
+
+from deeplense_hf.data.loading import LensImageDecoder
+from deeplense_hf.data.schema import LABEL, UNLABELLED
+
+from .options import TaskOptions
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def reference_split(splits: DatasetDict) -> Dataset:
+    """Return the split that says what training images look like.
+
+    Args:
+        splits: The splits.
+
+    Returns:
+        The training split; of a stream, which has none, the validation split, whose systems are of the same recipe.
+    """
+    return splits["train"] if "train" in splits else splits["validation"]
+
+
+def class_names_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return the names of a data set's classes.
+
+    Args:
+        dataset: One split.
+
+    Returns:
+        The names in the order of the labels; none where there is no column of class labels.
+    """
+    feature = dataset.features.get(LABEL)
+    return tuple(feature.names) if isinstance(feature, ClassLabel) else ()
+
+
+@dataclass(frozen=True)
+class References:
+    """What answers are compared with.
+
+    Attributes:
+        rows: Rows of the split that can be compared, `(n,)`.
+        values: Truths of these rows: labels `(n,)`, targets `(n, targets)`, or nothing `(n, 0)`.
+        groups: Class of each row, -1 where unknown, `(n,)`.
+        group_names: Names of these classes.
+    """
+
+    rows: NDArray[np.int64]
+    values: NDArray[Any]
+    groups: NDArray[np.int64]
+    group_names: tuple[str, ...]
+
+
+class Task(ABC):
+    """What is asked of an image. Subclasses are frozen dataclasses of what was asked of one model.
+
+    Attributes:
+        name: Key of `TASKS`, and `task` of a model's configuration.
+        auto_class: Auto class that makes and loads the models.
+        output_keys: Fields of a model's output that the answers are made of.
+        losses: Names of the losses that fit, the default first; see `training.losses`.
+        metric_for_best_model: Score on the validation split by which the best checkpoint is chosen.
+        greater_is_better: Whether a larger one is better.
+        has_targets: Whether a model learns from targets, or from the images alone.
+    """
+
+    name: ClassVar[str]
+    auto_class: ClassVar[Any]
+    output_keys: ClassVar[tuple[str, ...]]
+    losses: ClassVar[tuple[str, ...]]
+    metric_for_best_model: ClassVar[str]
+    greater_is_better: ClassVar[bool]
+    has_targets: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def from_dataset(cls, splits: DatasetDict, options: TaskOptions, name: str) -> Self:
+        """Read the task off a data set.
+
+        Args:
+            splits: The splits, all with the same features.
+            options: What is asked.
+            name: Name of the data set, for messages.
+
+        Returns:
+            The task.
+
+        Raises:
+            ValueError: If the data do not fit the task.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: Any) -> Self:
+        """Read the task off the configuration of a trained model.
+
+        Args:
+            config: The configuration.
+
+        Returns:
+            The task.
+        """
+
+    @property
+    @abstractmethod
+    def model_options(self) -> dict[str, Any]:
+        """What the task asks of a model's configuration."""
+
+    @abstractmethod
+    def check_model(self, config: Any, model: str) -> None:
+        """Refuse a trained model that answers something else.
+
+        Args:
+            config: Its configuration.
+            model: Its name, for the message.
+
+        Raises:
+            ValueError: If it does.
+        """
+
+    @abstractmethod
+    def training_rows(self, dataset: Dataset) -> NDArray[np.int64]:
+        """Return the rows that can be learnt from, or on which learning is watched, `(n,)`."""
+
+    def targets(self, dataset: Dataset) -> NDArray[Any] | None:
+        """Return what a model learns.
+
+        Args:
+            dataset: One split.
+
+        Returns:
+            One target a row, in the order of the model's outputs; None where it learns from the images alone.
+        """
+        return None
+
+    def labels_of_classes(self, class_names: Sequence[str]) -> NDArray[np.int64] | None:
+        """Return the target of every class of a stream, `(classes,)`; None where classes are no targets."""
+        return None
+
+    @abstractmethod
+    def references(self, dataset: Dataset) -> References:
+        """Return what a model's answers on a split are compared with.
+
+        Args:
+            dataset: One split.
+
+        Returns:
+            Rows and truths.
+
+        Raises:
+            ValueError: If there is nothing to compare with, or model and data do not fit.
+        """
+
+    @abstractmethod
+    def answers(self, outputs: Arrays) -> Arrays:
+        """Turn a model's outputs into answers.
+
+        Args:
+            outputs: The fields `output_keys`, each `(n, ...)`.
+
+        Returns:
+            Answers by name, each `(n, ...)`.
+        """
+
+    @property
+    @abstractmethod
+    def columns(self) -> dict[str, str]:
+        """Columns of a table of answers and their types (`string` or `float32`)."""
+
+    @abstractmethod
+    def table(self, answers: Arrays) -> dict[str, list[Any]]:
+        """Arrange answers as columns.
+
+        Args:
+            answers: What `answers` returned.
+
+        Returns:
+            The values of every column, `n` each.
+        """
+
+    @abstractmethod
+    def weighted_scores(
+        self, references: References, answers: Arrays, weights: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Score answers under several sets of row weights.
+
+        Args:
+            references: The truths.
+            answers: The answers on their rows.
+            weights: How often each row counts, `(resamples, n)`.
+
+        Returns:
+            Scores by name, each `(resamples,)`; NaN where undefined.
+        """
+
+    @abstractmethod
+    def report_rows(self, group_names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return the rows of the short table of an evaluation.
+
+        Args:
+            group_names: Classes of the data.
+
+        Returns:
+            Titles and names of scores.
+        """
+
+    def confusion_matrix(self, references: References, answers: Arrays) -> tuple[tuple[int, ...], ...]:
+        """Count rows by true and answered class; nothing where answers are no classes."""
+        return ()
+
+    def scores(self, references: References, answers: Arrays) -> dict[str, float]:
+        """Score answers.
+
+        Args:
+            references: The truths.
+            answers: The answers on their rows.
+
+        Returns:
+            The scores that are defined.
+        """
+        scores = self.weighted_scores(references, answers, np.ones((1, len(references.rows))))
+        return {name: float(value[0]) for name, value in scores.items() if np.isfinite(value[0])}
+
+
+def groups_of(dataset: Dataset) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return the class of every row and the names of the classes; -1 and none where there are no labels."""
+    names = class_names_of(dataset)
+    if not names:
+        return np.full(len(dataset), UNLABELLED, dtype=np.int64), ()
+    return LensImageDecoder(dataset).labels, names
