@@ -34,23 +34,26 @@ class EvaluationReport:
     that are kept, far below any interval.
 
     Attributes:
+        task: What the model answers, a key of `deeplense_hf.tasks.registry.TASKS`.
         model: Folder or Hub id.
         model_fingerprint: Hash of weights, configuration and processor.
         dataset: Recipe name, folder or Hub id.
         dataset_fingerprint: Hash of the evaluated images and labels.
         split: Name of the split.
-        n: Labelled images, on which the scores are computed.
+        n: Images on which the scores are computed.
         n_systems: Lens systems among them.
-        n_unlabelled: Images of the split without a label, left out.
-        class_names: Classes in the model's order.
+        n_left_out: Images of the split that nothing is known of to compare with.
+        class_names: Classes, of a classifier in the model's order.
         class_counts: Images of each class.
-        metrics: Scores by name, see `lens_metrics.classification_scores.weighted_scores`.
-        confusion_matrix: Images by true class (row) and predicted class (column).
+        metrics: Scores by name, see `weighted_scores` of the task.
+        confusion_matrix: Images by true class (row) and predicted class (column); empty where answers are no classes.
+        report_rows: Titles and names of the scores of the short table.
         bootstrap_samples: Resamples behind the intervals; 0 means no intervals.
         seed: Seed of the resamples.
         library_versions: Versions of what computed the numbers.
     """
 
+    task: str
     model: str
     model_fingerprint: str
     dataset: str
@@ -58,11 +61,12 @@ class EvaluationReport:
     split: str
     n: int
     n_systems: int
-    n_unlabelled: int
+    n_left_out: int
     class_names: tuple[str, ...]
     class_counts: Mapping[str, int]
     metrics: Mapping[str, Measurement]
     confusion_matrix: tuple[tuple[int, ...], ...]
+    report_rows: tuple[tuple[str, ...], ...]
     bootstrap_samples: int
     seed: int
     library_versions: Mapping[str, str]
@@ -71,19 +75,24 @@ class EvaluationReport:
         """Check that the parts belong together.
 
         Raises:
-            ValueError: If counts, classes and matrix disagree.
+            ValueError: If counts, classes, scores and matrix disagree.
         """
-        size = len(self.class_names)
-        if [len(row) for row in self.confusion_matrix] != [size] * size:
-            raise ValueError(f"the confusion matrix is not {size} x {size}, as {size} classes need.")
         if tuple(self.class_counts) != self.class_names:
             raise ValueError(
                 f"class_counts names {list(self.class_counts)}, but the classes are {list(self.class_names)}."
             )
+        if self.n < sum(self.class_counts.values()):
+            raise ValueError(f"n={self.n} is less than the sum of class_counts {dict(self.class_counts)}.")
+        unknown = [name for _, name in self.report_rows if name not in self.metrics]
+        if unknown:
+            raise ValueError(f"report_rows names the score '{unknown[0]}', which is not among the metrics.")
+        if not self.confusion_matrix:
+            return
+        size = len(self.class_names)
+        if [len(row) for row in self.confusion_matrix] != [size] * size:
+            raise ValueError(f"the confusion matrix is not {size} x {size}, as {size} classes need.")
         if list(self.class_counts.values()) != [sum(row) for row in self.confusion_matrix]:
             raise ValueError("class_counts is not the sum over the rows of the confusion matrix.")
-        if self.n != sum(self.class_counts.values()):
-            raise ValueError(f"n={self.n} is not the sum of class_counts {dict(self.class_counts)}.")
 
     def to_json(self) -> str:
         """Return the report as JSON text that `from_json` reads back to an equal report."""
@@ -117,6 +126,7 @@ class EvaluationReport:
                 **checked,
                 "class_names": tuple(checked["class_names"]),
                 "confusion_matrix": tuple(tuple(row) for row in checked["confusion_matrix"]),
+                "report_rows": tuple(tuple(row) for row in checked["report_rows"]),
                 "metrics": metrics,
             }
         )
@@ -155,23 +165,16 @@ class EvaluationReport:
             raise ValueError(f"{path}: {error}") from None
 
     def table(self) -> str:
-        """Return the short table that commands print at the end: AUCs, accuracy, precision, calibration."""
-        rows = [("ROC AUC, macro", "roc_auc")]
-        rows += [(f"ROC AUC, {name}", f"roc_auc_{name}") for name in self.class_names]
-        rows += [
-            ("accuracy", "accuracy"),
-            ("average precision, macro", "average_precision"),
-            ("expected calibration error", "expected_calibration_error"),
-        ]
-        width = max(len(title) for title, _ in rows)
-        counts = ", ".join(f"{name} {count}" for name, count in self.class_counts.items())
+        """Return the short table that commands print at the end."""
+        width = max(len(title) for title, _ in self.report_rows)
+        counts = ", ".join(f"{name} {count}" for name, count in self.class_counts.items() if count)
         images = f"{self.n} images of {self.n_systems} systems"
-        heading = f"{self.dataset}, split {self.split}: {images} ({counts})"
-        if self.n_unlabelled:
-            heading += f"; {self.n_unlabelled} unlabelled images left out"
+        heading = f"{self.dataset}, split {self.split}: {images}{f' ({counts})' if counts else ''}"
+        if self.n_left_out:
+            heading += f"; {self.n_left_out} images without truth left out"
         interval = "   95% interval" if self.bootstrap_samples else ""
         lines = [heading, f"{'':<{width}}   value{interval}"]
-        for title, name in rows:
+        for title, name in self.report_rows:
             lines.append(f"{title:<{width}}  {_shown(self.metrics[name])}")
         return "\n".join(lines)
 

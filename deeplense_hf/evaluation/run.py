@@ -1,6 +1,7 @@
 """The command `evaluate`: measure a trained model on a data set."""
 
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from .report import EvaluationReport, Measurement
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from datasets import Dataset
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
     from deeplense_hf.inference.predictor import Predictor
@@ -117,10 +120,10 @@ def evaluate_model(
     """Measure a model in memory; the main process writes `metrics.json` and the figures.
 
     Args:
-        model: An image classifier; it comes back in the mode (training or evaluation) it was given in.
+        model: A model of one of the tasks; it comes back in the mode (training or evaluation) it was given in.
         processor: Its image processor.
         dataset: One split with the columns of `data.schema`; classes are matched by name.
-        output_dir: Folder for `metrics.json`, `roc.png`, `confusion.png`, `reliability.png`.
+        output_dir: Folder for `metrics.json` and the figures of the task.
         model_name: Folder or Hub id, as the report shall name it.
         dataset_name: Recipe, folder or Hub id, as the report shall name it.
         split: Name of the split.
@@ -153,8 +156,8 @@ def evaluate_model(
         predictions = predict_dataset(predictor, dataset, batch_size)
     finally:
         model.train(was_training)
-    if predictions.unlabelled:
-        logger.warning("%d images without a label are left out.", predictions.unlabelled)
+    if predictions.left_out:
+        logger.warning("%d images that nothing is known of to compare with are left out.", predictions.left_out)
     report = build_report(
         predictor,
         predictions,
@@ -165,7 +168,7 @@ def evaluate_model(
         seed=seed,
     )
     if state.is_main_process:
-        draw_figures(report, predictions.labels, predictions.probabilities, Path(output_dir))
+        draw_figures(report, predictor.task, predictions, Path(output_dir))
         report.save(Path(output_dir) / METRICS_FILE)
     return report
 
@@ -195,43 +198,43 @@ def build_report(
         The report.
 
     Raises:
-        ValueError: If a probability is not finite.
+        ValueError: If an answer is not finite.
     """
     import numpy as np
 
     from deeplense_hf.lens_metrics.bootstrap import bootstrap_intervals
-    from deeplense_hf.lens_metrics.classification_scores import classification_scores, confusion_counts
 
-    labels, probabilities = predictions.labels, predictions.probabilities
-    names = predictor.class_names
-    values = classification_scores(labels, probabilities, names)
+    task, references = predictor.task, predictions.references
+
+    def score(weights: "NDArray[np.float64]") -> "dict[str, NDArray[np.float64]]":
+        return task.weighted_scores(references, predictions.answers, weights)
+
+    rows = len(references.rows)
+    values = {name: float(value[0]) for name, value in score(np.ones((1, rows))).items()}
     intervals: dict[str, tuple[float | None, float | None]] = {}
     if bootstrap_samples:
         intervals = bootstrap_intervals(
-            labels,
-            probabilities,
-            names,
-            system_ids=predictions.system_ids.tolist(),
-            samples=bootstrap_samples,
-            seed=seed,
+            score, rows, system_ids=predictions.system_ids.tolist(), samples=bootstrap_samples, seed=seed
         )
-    confusion = confusion_counts(labels, probabilities)
+    counts = np.bincount(references.groups[references.groups >= 0], minlength=len(references.group_names))
     return EvaluationReport(
+        task=task.name,
         model=model_name,
         model_fingerprint=predictor.fingerprint(),
         dataset=dataset_name,
         dataset_fingerprint=predictions.fingerprint,
         split=split,
-        n=len(labels),
+        n=rows,
         n_systems=len(np.unique(predictions.system_ids)),
-        n_unlabelled=predictions.unlabelled,
-        class_names=names,
-        class_counts={name: int(row.sum()) for name, row in zip(names, confusion, strict=True)},
+        n_left_out=predictions.left_out,
+        class_names=references.group_names,
+        class_counts={name: int(count) for name, count in zip(references.group_names, counts, strict=True)},
         metrics={
             name: Measurement(*(_rounded(number) for number in (value, *intervals.get(name, (None, None)))))
             for name, value in values.items()
         },
-        confusion_matrix=tuple(tuple(row) for row in confusion.tolist()),
+        confusion_matrix=task.confusion_matrix(references, predictions.answers),
+        report_rows=tuple(task.report_rows(references.group_names)),
         bootstrap_samples=bootstrap_samples,
         seed=seed,
         library_versions=_library_versions(),
@@ -239,7 +242,8 @@ def build_report(
 
 
 def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, _DECIMALS)
+    """Round a score; None where it is undefined."""
+    return round(number, _DECIMALS) if number is not None and math.isfinite(number) else None
 
 
 def _library_versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The command `predict`: from image files to a table of class probabilities."""
+"""The command `predict`: from image files to a table of answers: classes, quantities or scores, by the model's task."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -57,14 +57,14 @@ class PredictOptions:
 
 
 def predict(options: PredictOptions) -> None:
-    """Classify images and write one row each; a killed run goes on where it was.
+    """Answer for images what the model's task asks and write one row each; a killed run goes on where it was.
 
     Args:
         options: The model, the images, the table.
 
     Raises:
         FileNotFoundError: If the model or an input is missing.
-        ValueError: If nothing is found, no image can be classified, or the table in the way was made by
+        ValueError: If nothing is found, the model answers for no image, or the table in the way was made by
             another model, input or options.
         OSError: If the table cannot be written; what is done is kept.
     """
@@ -77,17 +77,17 @@ def predict(options: PredictOptions) -> None:
     units = find_units(options.input)
     predictor = Predictor.from_pretrained(options.model, options.device)
     identity, about = _identity(options, predictor, units), {"model name": options.model}
-    with PredictionStore(output, identity, about, predictor.class_names) as store:
+    with PredictionStore(output, identity, about, predictor.task.columns) as store:
         if store.finished:
             print(f"{output} is complete already, made by this model from this input; nothing to do.")
             return
-        _classify_all(options, predictor, units, store)
+        _answer_all(options, predictor, units, store)
         rows, failed, first_error = store.failures()
         if failed == rows:
             store.discard()
-            raise ValueError(f"none of the {rows} images could be classified; the first one: {first_error}")
+            raise ValueError(f"none of the {rows} images could be used; the first one: {first_error}")
         store.finish()
-    print(f"written: {output} ({rows} rows, {failed} of them with an error instead of a class)")
+    print(f"written: {output} ({rows} rows, {failed} of them with an error instead of an answer)")
 
 
 def _identity(options: PredictOptions, predictor: "Predictor", units: Sequence["Unit"]) -> dict[str, object]:
@@ -105,10 +105,10 @@ def _identity(options: PredictOptions, predictor: "Predictor", units: Sequence["
     }
 
 
-def _classify_all(
+def _answer_all(
     options: PredictOptions, predictor: "Predictor", units: Sequence["Unit"], store: "PredictionStore"
 ) -> None:
-    """Classify what is not classified yet, a batch at a time, and store the rows in parts."""
+    """Answer what is not answered yet, a batch at a time, and store the rows in parts."""
     from time import monotonic
 
     from tqdm import tqdm
@@ -120,7 +120,7 @@ def _classify_all(
     stored_at = monotonic()
     with tqdm(total=len(units), initial=position.unit, desc="predicting", unit="input") as bar:
         for batch, after in _batches(units, position, options.batch_size):
-            rows += _classify(batch, predictor, options)
+            rows += _answer(batch, predictor, options)
             bar.update(after.unit - bar.n)
             if len(rows) >= options.rows_per_part or monotonic() - stored_at > _SECONDS_PER_PART:
                 store.append(rows, after)
@@ -152,8 +152,8 @@ def _batches(
         yield batch, after
 
 
-def _classify(batch: Sequence["InputImage"], predictor: "Predictor", options: PredictOptions) -> list["PredictionRow"]:
-    """Classify a batch whose images may differ in shape; one that cannot be classified gets its reason."""
+def _answer(batch: Sequence["InputImage"], predictor: "Predictor", options: PredictOptions) -> list["PredictionRow"]:
+    """Answer for a batch whose images may differ in shape; one that cannot be answered for gets its reason."""
     import dataclasses
 
     prepared = []
@@ -164,7 +164,7 @@ def _classify(batch: Sequence["InputImage"], predictor: "Predictor", options: Pr
             prepared.append(dataclasses.replace(image, image=None, error=str(error)))
     rows: list[PredictionRow] = []
     for _, group in groupby(prepared, key=_likeness):
-        rows += _classify_alike(list(group), predictor)
+        rows += _answer_alike(list(group), predictor)
     return rows
 
 
@@ -194,8 +194,8 @@ def _likeness(image: "InputImage") -> tuple[tuple[int, ...] | None, bool]:
     return (None if image.image is None else image.image.shape), image.pixel_scale is None
 
 
-def _classify_alike(group: list["InputImage"], predictor: "Predictor") -> list["PredictionRow"]:
-    """Classify images of one shape; if the batch is refused, find out which image is to blame."""
+def _answer_alike(group: list["InputImage"], predictor: "Predictor") -> list["PredictionRow"]:
+    """Answer for images of one shape; if the batch is refused, find out which image is to blame."""
     import numpy as np
 
     from .prediction_store import PredictionRow
@@ -206,14 +206,16 @@ def _classify_alike(group: list["InputImage"], predictor: "Predictor") -> list["
     known = group[0].pixel_scale is not None
     scales = np.array([image.pixel_scale for image in group], dtype=np.float32) if known else None
     try:
-        probabilities = predictor.probabilities(np.stack(images), scales)
+        answers = predictor.answers(np.stack(images), scales)
     except ValueError as error:
         if len(group) == 1:
             return [PredictionRow(group[0].path, group[0].index, None, " ".join(str(error).split()))]
-        return [row for image in group for row in _classify_alike([image], predictor)]
+        return [row for image in group for row in _answer_alike([image], predictor)]
+    finite = np.all([np.isfinite(part.reshape(len(group), -1)).all(axis=1) for part in answers.values()], axis=0)
+    table = predictor.task.table(answers)
     return [
-        PredictionRow(image.path, image.index, row.tolist(), None)
-        if np.isfinite(row).all()
+        PredictionRow(image.path, image.index, {name: column[row] for name, column in table.items()}, None)
+        if finite[row]
         else PredictionRow(image.path, image.index, None, f"{image.path}: the model's answer is not a number.")
-        for image, row in zip(group, probabilities, strict=True)
+        for row, image in enumerate(group)
     ]

@@ -17,7 +17,6 @@ from .atomic_files import temporary_path, write_atomically
 
 PATH = "path"
 INDEX = "index"
-PREDICTED_CLASS = "predicted_class"
 ERROR = "error"
 FORMATS = (".parquet", ".csv")
 
@@ -44,31 +43,30 @@ class PredictionRow:
     Attributes:
         path: File of the image.
         index: Number of the image in its file.
-        probabilities: Probability of each class; None where there is none.
+        answer: The model's answer, a value for each of its columns; None where there is none.
         error: Why there is none.
     """
 
     path: str
     index: int
-    probabilities: Sequence[float] | None
+    answer: Mapping[str, Any] | None
     error: str | None
 
 
-def schema(class_names: Sequence[str]) -> pa.Schema:
+def schema(answer_columns: Mapping[str, str]) -> pa.Schema:
     """Return the columns of the table.
 
     Args:
-        class_names: The model's classes.
+        answer_columns: Columns of the model's answer and their types, `string` or `float32`.
 
     Returns:
-        `path`, `index`, `predicted_class`, one `probability_<class>` a class, `error`.
+        `path`, `index`, the answer, `error`.
     """
     return pa.schema(
         [
             (PATH, pa.string()),
             (INDEX, pa.int64()),
-            (PREDICTED_CLASS, pa.string()),
-            *((f"probability_{name}", pa.float32()) for name in class_names),
+            *((name, pa.type_for_alias(kind)) for name, kind in answer_columns.items()),
             (ERROR, pa.string()),
         ]
     )
@@ -84,7 +82,7 @@ class PredictionStore:
         output: The table to be, `.parquet` or `.csv`.
         identity: Everything that decides the rows; a table of another identity is never continued.
         about: What else a reader of the table may want to know; kept in it, never compared.
-        class_names: The model's classes.
+        answer_columns: Columns of the model's answer and their types.
 
     Raises:
         ValueError: If the file's name has another ending, or an unfinished or finished table of another
@@ -92,14 +90,14 @@ class PredictionStore:
     """
 
     def __init__(
-        self, output: Path, identity: Mapping[str, Any], about: Mapping[str, Any], class_names: Sequence[str]
+        self, output: Path, identity: Mapping[str, Any], about: Mapping[str, Any], answer_columns: Mapping[str, str]
     ) -> None:
         check_output(output)
         self.output = output
         self.folder = output.with_name(output.name + ".parts")
         self.identity, self.about = dict(identity), dict(about)
-        self.class_names = list(class_names)
-        self.schema = schema(class_names)
+        self.answer_columns = tuple(answer_columns)
+        self.schema = schema(answer_columns)
         self._lock = FileLock(output.with_name(output.name + ".lock"))
 
     def __enter__(self) -> Self:
@@ -154,13 +152,8 @@ class PredictionStore:
             columns[PATH].append(row.path)
             columns[INDEX].append(row.index)
             columns[ERROR].append(row.error)
-            best = None
-            if row.probabilities is not None:
-                best = max(range(len(self.class_names)), key=row.probabilities.__getitem__)
-            columns[PREDICTED_CLASS].append(None if best is None else self.class_names[best])
-            for number, name in enumerate(self.class_names):
-                value = None if row.probabilities is None else float(row.probabilities[number])
-                columns[f"probability_{name}"].append(value)
+            for name in self.answer_columns:
+                columns[name].append(None if row.answer is None else row.answer[name])
         part_schema = self.schema.with_metadata({_POSITION_KEY: json.dumps(position)})
         buffer = pa.BufferOutputStream()
         pq.write_table(pa.table(columns, schema=part_schema), buffer)

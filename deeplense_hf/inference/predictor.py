@@ -1,4 +1,4 @@
-"""`Predictor`: a model, its processor and a device, from raw images to class probabilities."""
+"""`Predictor`: a model, its processor and a device, from raw images to answers."""
 
 import hashlib
 import json
@@ -10,37 +10,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
 
 # registers the DeepLense families with the Auto classes
 import deeplense_hf.models  # noqa: F401
+from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
+from deeplense_hf.tasks.registry import TASKS, task_of_model
+from deeplense_hf.tasks.task import Arrays
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 class Predictor:
-    """A classifier of raw lens images.
+    """A model that answers for raw lens images what its task asks.
 
     Args:
-        model: An image-classification model, DeepLense or stock.
+        model: A model of one of the tasks, DeepLense or stock.
         processor: Its image processor.
         device: Where to run: `auto` (CUDA, else Apple's MPS, else the CPU), `cpu`, `cuda:1`, ...; None leaves
             the model where it is.
 
     Raises:
-        ValueError: If the device is not there, or the model is not a single-label classifier.
+        ValueError: If the device is not there, or the model answers none of the tasks.
     """
 
     def __init__(self, model: PreTrainedModel, processor: Any, device: str | torch.device | None = "auto") -> None:
-        kind = getattr(model.config, "problem_type", None)
-        if kind not in (None, "single_label_classification"):
-            raise ValueError(f"the model's problem_type is '{kind}', but only single-label classifiers are supported.")
+        self.task = task_of_model(model.config)
         self.device = model.device if device is None else select_device(device)
         torch.nn.Module.to(model, self.device)
         self.model = model.eval()
         self.processor = processor
-        names: dict[int, str] = {int(index): str(name) for index, name in (model.config.id2label or {}).items()}
-        self.class_names = tuple(names[index] for index in sorted(names))
 
     @classmethod
     def from_pretrained(cls, name: str | Path, device: str | torch.device | None = "auto") -> "Predictor":
@@ -56,13 +55,15 @@ class Predictor:
         Raises:
             FileNotFoundError: If the folder or a file in it is missing.
             OSError: If the Hub does not give the model.
-            ValueError: If the folder holds no complete image classifier.
+            ValueError: If the folder holds no complete model of one of the tasks.
         """
         target = None if device is None else select_device(device)
         name = str(name)
         _check_folder(name)
         try:
-            model, loading = AutoModelForImageClassification.from_pretrained(name, output_loading_info=True)
+            task = getattr(AutoConfig.from_pretrained(name), "task", None)
+            auto_class = TASKS[task if task in TASKS else ClassificationTask.name].auto_class
+            model, loading = auto_class.from_pretrained(name, output_loading_info=True)
             processor = AutoImageProcessor.from_pretrained(name)
         except SafetensorError as error:
             raise ValueError(f"{name}: the weights file is damaged ({error}); copy or train it again.") from None
@@ -70,15 +71,26 @@ class Predictor:
             raise OSError(f"{name}: {_first_sentence(error)}") from None
         except ValueError as error:
             raise ValueError(
-                f"{name} is not an image classifier that can be loaded: {_first_sentence(error)}"
+                f"{name} is no model for images that can be loaded: {_first_sentence(error)}"
             ) from None
         absent = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
         if absent:
             raise ValueError(
                 f"{name} lacks {len(absent)} weights of {type(model).__name__}, among them '{absent[0]}': "
-                "it is not a trained classifier, train it first."
+                "it is not a trained model of this kind, train it first."
             )
         return cls(model, processor, target)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes of a classifier, in the order of its probabilities.
+
+        Raises:
+            ValueError: If the model is no classifier.
+        """
+        if not isinstance(self.task, ClassificationTask):
+            raise ValueError(f"the model's task is {self.task.name}, so it knows no classes.")
+        return self.task.class_names
 
     @property
     def bands(self) -> int | None:
@@ -103,10 +115,8 @@ class Predictor:
             takes = count(self.bands, "band")
             raise ValueError(f"{what} has {count(bands, 'band')}, but the model takes {takes}; {remedy}.")
 
-    def probabilities(
-        self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float64]:
-        """Classify a batch.
+    def answers(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None) -> Arrays:
+        """Answer what the model's task asks, for a batch.
 
         Args:
             images: Raw images, float32, shape `(batch, bands, height, width)`.
@@ -114,7 +124,7 @@ class Predictor:
                 resize by pixel scale.
 
         Returns:
-            Class probabilities in the order of `class_names`, shape `(batch, classes)`.
+            Answers by name, see the task; each of shape `(batch, ...)`.
 
         Raises:
             ValueError: If the images are not such a batch, have another number of bands than the model takes,
@@ -125,8 +135,26 @@ class Predictor:
         self.check_bands(images.shape[1], "the image", "select bands first")
         with torch.inference_mode():
             pixel_values = self._pixel_values(images, pixel_scale)
-            logits = self.model(pixel_values=pixel_values.to(self.device, self.model.dtype)).logits
-            probabilities: NDArray[np.float64] = torch.softmax(logits.double().cpu(), dim=-1).numpy()
+            outputs = self.model(pixel_values=pixel_values.to(self.device, self.model.dtype))
+        return self.task.answers({key: outputs[key].double().cpu().numpy() for key in self.task.output_keys})
+
+    def probabilities(
+        self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float64]:
+        """Classify a batch.
+
+        Args:
+            images: Raw images, as in `answers`.
+            pixel_scale: As in `answers`.
+
+        Returns:
+            Class probabilities in the order of `class_names`, shape `(batch, classes)`.
+
+        Raises:
+            ValueError: As `answers` does, or if the model is no classifier.
+        """
+        self.class_names  # noqa: B018 - refuses what is no classifier
+        probabilities: NDArray[np.float64] = self.answers(images, pixel_scale)[PROBABILITIES]
         return probabilities
 
     def _pixel_values(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> torch.Tensor:
