@@ -41,8 +41,11 @@ COMMANDS: dict[str, Command] = {
     "train": Command(
         "train a transformer on lens images and evaluate it on held-out systems",
         "deeplense_hf.training.run:train",
-        ("deeplense_hf.training.options:TrainOptions",),
-        ("deeplense_hf.training.arguments:LensTrainingArguments",),
+        ("deeplense_hf.training.options:TrainOptions", "deeplense_hf.tasks.options:TaskOptions"),
+        (
+            "deeplense_hf.training.method_options:MethodOptions",
+            "deeplense_hf.training.arguments:LensTrainingArguments",
+        ),
     ),
     "simulate": Command(
         "simulate a population of strong lenses as a data set",
@@ -135,9 +138,9 @@ def _help_epilog(command: Command) -> str | None:
     if not command.heavy_options:
         return None
     return (
-        "Every option of transformers.TrainingArguments is accepted too, for example --num_train_epochs, "
-        "--learning_rate, --per_device_train_batch_size, --output_dir, --resume_from_checkpoint, --bf16; "
-        "--help_all lists them."
+        "Losses, balance, mixing, averaging, distillation and curricula have options too (for example --loss, "
+        "--ema_decay, --teachers), and every option of transformers.TrainingArguments is accepted, for example "
+        "--num_train_epochs, --learning_rate, --output_dir, --resume_from_checkpoint; --help_all lists them."
     )
 
 

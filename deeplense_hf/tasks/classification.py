@@ -88,9 +88,11 @@ class ClassificationTask(Task):
         """Return the labels in the order of the model's outputs; see `Task`."""
         return self._translated(dataset)
 
-    def labels_of_classes(self, class_names: Sequence[str]) -> NDArray[np.int64]:
-        """Return the label of every class of a stream; see `Task`."""
-        return np.array([self.class_names.index(name) for name in class_names], dtype=np.int64)
+    def stream_targets(self, batch: Arrays, class_names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the labels in the order of the model's outputs; see `Task`."""
+        order = np.array([self.class_names.index(name) for name in class_names], dtype=np.int64)
+        labels: NDArray[np.int64] = order[batch[LABEL]]
+        return labels
 
     def references(self, dataset: Dataset) -> References:
         """Return the labelled rows and their labels; see `Task`."""

@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import COLUMNS
+from deeplense_hf.data.schema import COLUMNS, PIXEL_SCALE
 from deeplense_hf.lens_metrics.regression_scores import weighted_regression_scores
 from deeplense_hf.models import AutoModelForImageRegression
 
@@ -119,6 +119,12 @@ class RegressionTask(Task):
     def targets(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return the targets in their own units, NaN where unknown; see `Task`."""
         return _target_values(dataset, self.target_names).astype(np.float32)
+
+    def stream_targets(self, batch: Arrays, class_names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the targets in their own units, NaN where unknown; see `Task`."""
+        nothing = np.full(len(batch[PIXEL_SCALE]), np.nan)
+        columns = [np.asarray(batch.get(name, nothing), dtype=np.float32) for name in self.target_names]
+        return np.stack(columns, axis=1)
 
     def references(self, dataset: Dataset) -> References:
         """Return the rows of which a target is known, and the targets; see `Task`."""

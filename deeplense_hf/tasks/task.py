@@ -141,9 +141,30 @@ class Task(ABC):
         """
         return None
 
-    def labels_of_classes(self, class_names: Sequence[str]) -> NDArray[np.int64] | None:
-        """Return the target of every class of a stream, `(classes,)`; None where classes are no targets."""
+    def stream_targets(self, batch: Arrays, class_names: Sequence[str]) -> NDArray[Any] | None:
+        """Return what a model learns of systems that are simulated while training.
+
+        Args:
+            batch: Columns of `data.schema`, each `(n, ...)`.
+            class_names: Classes that the label column counts.
+
+        Returns:
+            As `targets`.
+        """
         return None
+
+    def classes_to_learn(self, dataset: Dataset) -> tuple[str, ...]:
+        """Return the classes whose images are learnt from.
+
+        Args:
+            dataset: A split with images of all classes.
+
+        Returns:
+            Their names.
+        """
+        groups, names = groups_of(dataset)
+        present = np.unique(groups[self.training_rows(dataset)])
+        return tuple(names[index] for index in present if index >= 0)
 
     @abstractmethod
     def references(self, dataset: Dataset) -> References:

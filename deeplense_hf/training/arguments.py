@@ -30,9 +30,8 @@ class LensTrainingArguments(TrainingArguments):
     save_total_limit: int | None = field(default=2, metadata={"help": "checkpoints kept, the best one always"})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "end with the best checkpoint"})
     metric_for_best_model: str | None = field(
-        default="roc_auc", metadata={"help": "validation metric of the best model"}
+        default=None, metadata={"help": "validation metric of the best model; that of the task when absent"}
     )
-    greater_is_better: bool | None = field(default=True, metadata={"help": "whether a larger metric is better"})
     logging_strategy: str = field(default="epoch", metadata={"help": "when the loss is logged"})
     remove_unused_columns: bool = field(default=False, metadata={"help": "leave False: batches have no columns"})
     dataloader_num_workers: int | None = field(  # type: ignore[assignment]
@@ -62,6 +61,7 @@ class LensTrainingArguments(TrainingArguments):
         self.workers_are_default = self.dataloader_num_workers is None
         if self.dataloader_num_workers is None:
             self.dataloader_num_workers = 0
+        self.metric_is_default = self.metric_for_best_model is None
         if not torch.accelerator.is_available():
             # without being told, transformers refuses bfloat16 where there is nothing but a CPU
             self.use_cpu = True

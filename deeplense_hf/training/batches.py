@@ -1,15 +1,43 @@
 """From rows of a data set to the tensors a model sees: decode, augment the raw counts, then process."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch.nn import functional
 
+from deeplense_hf.augmentation.mixing import mix_batch
 from deeplense_hf.augmentation.policies import Augmentation
 from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import PIXEL_SCALE
+
+
+# what a batch holds beside pixel_values and labels
+ROWS = "rows"
+IMAGES = "images"
+PIXEL_SCALES = "pixel_scale"
+LABELS = "labels"
+EPOCH = "epoch"
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Pairs of training images and their labels are blended.
+
+    Attributes:
+        kind: `mixup` or `cutmix`.
+        alpha: Parameter of the beta distribution of the blend.
+        num_classes: Number of classes.
+        seed: Seed of the run.
+    """
+
+    kind: str
+    alpha: float
+    num_classes: int
+    seed: int
 
 
 class LensBatchDataset(torch.utils.data.Dataset):
@@ -17,20 +45,28 @@ class LensBatchDataset(torch.utils.data.Dataset):
 
     Args:
         dataset: One split of a data set with the project's schema.
-        targets: One target per row, shape `(rows,)`.
+        targets: One target per row, shape `(rows, ...)`; none where images alone are learnt from.
         augmentation: What is done to raw images; nothing when absent.
+        mixing: How images are blended; not at all when absent.
     """
 
-    def __init__(self, dataset: Dataset, targets: np.ndarray, augmentation: Augmentation | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        targets: np.ndarray | None,
+        augmentation: Augmentation | None = None,
+        mixing: Mixing | None = None,
+    ) -> None:
         self.decoder = LensImageDecoder(dataset)
         self.pixel_scales = np.asarray(self.decoder.column(PIXEL_SCALE), dtype=np.float32)
         self.targets = targets
         self.augmentation = augmentation
+        self.mixing = mixing
         # in shared memory, so that workers that outlive an epoch learn of the next one
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.decoder)
 
     @property
     def epoch(self) -> int:
@@ -52,7 +88,8 @@ class LensBatchDataset(torch.utils.data.Dataset):
             indices: Row numbers.
 
         Returns:
-            `images` `(batch, bands, height, width)` float32, `pixel_scale` `(batch,)` [arcsec], `labels` `(batch,)`.
+            `images` `(batch, bands, height, width)` float32, `pixel_scale` `(batch,)` [arcsec], `labels` `(batch, ...)`
+            where there are targets, `rows` `(batch,)` and `epoch`.
         """
         rows = np.asarray(indices, dtype=np.int64)
         images = self.decoder[rows]
@@ -60,7 +97,33 @@ class LensBatchDataset(torch.utils.data.Dataset):
             images = np.stack(
                 [self.augmentation(image, self.epoch, int(row)) for image, row in zip(images, rows, strict=True)]
             )
-        return {"images": images, "pixel_scale": self.pixel_scales[rows], "labels": self.targets[rows]}
+        batch = {IMAGES: images, PIXEL_SCALES: self.pixel_scales[rows], ROWS: rows, EPOCH: self.epoch}
+        if self.targets is not None:
+            batch[LABELS] = self.targets[rows]
+        return batch if self.mixing is None else mixed(batch, self.mixing)
+
+
+def mixed(batch: dict[str, Any], mixing: Mixing) -> dict[str, Any]:
+    """Blend the images of a batch and their labels.
+
+    Args:
+        batch: What `LensBatchDataset.__getitems__` or a stream fetched.
+        mixing: How.
+
+    Returns:
+        The batch with other images, and shares of the classes `(batch, classes)` for labels.
+    """
+    images, labels = mix_batch(
+        batch[IMAGES],
+        batch[LABELS],
+        mixing.num_classes,
+        mixing.alpha,
+        mixing.kind,
+        mixing.seed,
+        batch[EPOCH],
+        batch[ROWS],
+    )
+    return batch | {IMAGES: images, LABELS: labels}
 
 
 class LensCollator:
@@ -68,26 +131,54 @@ class LensCollator:
 
     Args:
         processor: A `DeepLenseImageProcessor`, or any image processor of transformers.
+        with_rows: Whether the model's trainer wants to know the rows.
+        with_images: Whether it wants the raw images too, for teachers with processors of their own.
+        size_of_epoch: Side that processed images have in an epoch [pixels]; what the processor makes when absent.
     """
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        *,
+        with_rows: bool = False,
+        with_images: bool = False,
+        size_of_epoch: Callable[[int], int] | None = None,
+    ) -> None:
         self.processor = processor
+        self.with_rows = with_rows
+        self.with_images = with_images
+        self.size_of_epoch = size_of_epoch
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process the images of a batch.
 
         Args:
             batch: What `LensBatchDataset.__getitems__` returns.
 
         Returns:
-            `pixel_values` `(batch, channels, height, width)` and `labels` `(batch,)`.
+            `pixel_values` `(batch, channels, height, width)`, `labels` `(batch, ...)` where there are targets, and what
+            was asked for.
         """
+        scales = batch[PIXEL_SCALES]
+        pixel_scale = None if np.isnan(scales).any() else torch.from_numpy(scales)
         if hasattr(self.processor, "process_batch"):
-            scales = batch["pixel_scale"]
-            pixel_values = self.processor.process_batch(
-                torch.from_numpy(batch["images"]),
-                pixel_scale=None if np.isnan(scales).any() else torch.from_numpy(scales),
-            )
+            pixel_values = self.processor.process_batch(torch.from_numpy(batch[IMAGES]), pixel_scale=pixel_scale)
         else:
-            pixel_values = self.processor(list(batch["images"]), return_tensors="pt")["pixel_values"]
-        return {"pixel_values": pixel_values, "labels": torch.from_numpy(batch["labels"])}
+            pixel_values = self.processor(list(batch[IMAGES]), return_tensors="pt")["pixel_values"]
+        inputs: dict[str, Any] = {}
+        if self.size_of_epoch is not None:
+            side = self.size_of_epoch(batch[EPOCH])
+            if side < min(pixel_values.shape[-2:]):
+                pixel_values = functional.interpolate(
+                    pixel_values, (side, side), mode="bilinear", antialias=True, align_corners=False
+                )
+                inputs["interpolate_pos_encoding"] = True
+        inputs["pixel_values"] = pixel_values
+        if LABELS in batch:
+            inputs[LABELS] = torch.from_numpy(batch[LABELS])
+        if self.with_rows:
+            inputs[ROWS] = torch.from_numpy(batch[ROWS])
+        if self.with_images:
+            inputs[IMAGES] = torch.from_numpy(batch[IMAGES])
+            inputs[PIXEL_SCALES] = pixel_scale
+        return inputs

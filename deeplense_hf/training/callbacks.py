@@ -3,8 +3,11 @@
 import math
 from typing import Any, Protocol
 
+from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
+
+from .averaging import MovingAverage
 
 
 class HasEpoch(Protocol):
@@ -32,6 +35,41 @@ class DataEpochCallback(TrainerCallback):
         self.target.epoch = math.floor((state.epoch or 0.0) + 1e-6)
 
 
+class MovingAverageCallback(TrainerCallback):
+    """Take the weights into their moving average after every step of the optimiser.
+
+    Args:
+        average: The average.
+    """
+
+    def __init__(self, average: MovingAverage) -> None:
+        self.average = average
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Update the average."""
+        self.average.update()
+
+
+class SharedLossesCallback(TrainerCallback):
+    """Let all processes know the losses that each of them recorded, so that their samplers choose alike.
+
+    Args:
+        sampler: Records losses by row.
+    """
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Gather what was recorded."""
+        if args.world_size > 1:
+            self.sampler.merge(gather_object([self.sampler.recorded()]))
+
+
 class EpochLogCallback(ProgressCallback):
     """The progress bar of transformers, with one line per evaluation instead of dictionaries."""
 
@@ -54,8 +92,9 @@ class EpochLogCallback(ProgressCallback):
             return
         line = f"epoch {state.epoch or 0.0:.4g}/{args.num_train_epochs:.4g}  training loss {self._loss:.3f}"
         line += f"  validation loss {logs['eval_loss']:.3f}"
-        if "eval_roc_auc" in logs:
-            line += f"  macro ROC AUC {logs['eval_roc_auc']:.4f}"
+        metric = f"eval_{(args.metric_for_best_model or 'loss').removeprefix('eval_')}"
+        if metric != "eval_loss" and metric in logs:
+            line += f"  {metric.removeprefix('eval_')} {logs[metric]:.4f}"
         # the bar of the parent class, which it annotates as None
         bar: Any = self.training_bar
         if bar is not None:

@@ -4,9 +4,10 @@ import errno
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from accelerate.utils import broadcast_object_list
@@ -78,11 +79,11 @@ def last_complete_checkpoint(output_dir: Path) -> Path | None:
     return next(filter(is_complete, by_step), None)
 
 
-def find_checkpoint(options: TrainOptions, arguments: LensTrainingArguments) -> Path | None:
+def find_checkpoint(options: Sequence[Any], arguments: LensTrainingArguments) -> Path | None:
     """Find the checkpoint that `--resume_from_checkpoint` asks for.
 
     Args:
-        options: Options of the run, compared with those of the run to resume.
+        options: Dataclasses of the run's options, compared with those of the run to resume.
         arguments: Training arguments with the final `output_dir`.
 
     Returns:
@@ -110,12 +111,12 @@ def find_checkpoint(options: TrainOptions, arguments: LensTrainingArguments) -> 
     return checkpoint
 
 
-def _check_same_options(options: TrainOptions, path: Path) -> None:
-    """Refuse to resume a run with other data, model or augmentation."""
+def _check_same_options(options: Sequence[Any], path: Path) -> None:
+    """Refuse to resume a run with other data, model, task or method."""
     if not path.is_file():
         return
     earlier = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    for name, value in vars(options).items():
+    for name, value in (item for part in options for item in vars(part).items()):
         if name not in ("cpu_threads", "overwrite") and name in earlier and earlier[name] != value:
             raise ValueError(
                 f"the run to resume had {name}={earlier[name]!r}, not {value!r}; give the same options "

@@ -24,10 +24,16 @@ class TrainOptions:
         metadata={"help": "systems per class to simulate, if the data set is a recipe; of simulate:RECIPE, per epoch"},
     )
     simulation_seed: int = field(default=0, metadata={"help": "seed of simulated systems and of new splits"})
-    task: Literal["classification"] = field(default="classification", metadata={"help": "what is learnt"})
     model: str = field(
         default="deeplense-swin-tiny",
-        metadata={"help": "named DeepLense size, folder of a trained model, or Hub id"},
+        metadata={
+            "help": "named DeepLense size; folder or Hub id of a trained model, whose encoder serves other tasks too; "
+            "or any vision model of transformers or timm"
+        },
+    )
+    model_options: list[str] = field(
+        default_factory=list,
+        metadata={"help": "options of a new model's configuration, for example symmetry=average drop_path_rate=0.1"},
     )
     crop_arcsec: float | None = field(
         default=None,
@@ -46,12 +52,12 @@ class TrainOptions:
     stretch: Literal["none", "asinh", "log", "sqrt"] | None = field(
         default=None, metadata={"help": "brightness stretch; asinh for new models, as trained for others"}
     )
-    augmentation: Literal["none", "dihedral", "lens"] = field(
+    augmentation: Literal["none", "dihedral", "standard", "lens"] = field(
         default="dihedral", metadata={"help": "augmentation policy of the raw training images"}
     )
     overwrite: bool = field(default=False, metadata={"help": "replace what an earlier run left in --output_dir"})
     early_stopping_patience: int | None = field(
-        default=None, metadata={"help": "evaluations without a better macro AUC before training stops"}
+        default=None, metadata={"help": "evaluations without a better model before training stops"}
     )
     cpu_threads: int | None = field(
         default=None,

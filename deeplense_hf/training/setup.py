@@ -2,12 +2,16 @@
 
 import logging
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from datasets import DatasetDict
 from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 import deeplense_hf.models  # noqa: F401 - registers the families with the Auto classes
 from deeplense_hf.data.loading import LensImageDecoder
@@ -16,10 +20,12 @@ from deeplense_hf.data.splits import split_by_hash
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 from deeplense_hf.models.presets import PRESETS, build_config
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
+from deeplense_hf.tasks.task import Task, reference_split
 
+from .arguments import LensTrainingArguments
+from .method_options import MethodOptions
 from .options import TrainOptions
 from .streaming import streamed_recipe
-from .tasks import ClassificationTask, reference_split
 
 logger = logging.getLogger(__name__)
 
@@ -82,29 +88,49 @@ def with_validation(splits: DatasetDict, name: str, seed: int) -> DatasetDict:
     return DatasetDict({**splits, **{part: train.select(rows) for part, rows in parts.items()}})
 
 
+def use_metric_of(task: Task, arguments: LensTrainingArguments) -> None:
+    """Choose the best checkpoint by the task's score, unless another one was asked for.
+
+    Args:
+        task: What is learnt.
+        arguments: Changed in place.
+    """
+    if arguments.metric_is_default:
+        arguments.metric_for_best_model = task.metric_for_best_model
+        arguments.greater_is_better = task.greater_is_better
+
+
 def build_model_and_processor(
-    options: TrainOptions, task: ClassificationTask, splits: DatasetDict
+    options: TrainOptions, method_options: MethodOptions, task: Task, splits: DatasetDict
 ) -> tuple[PreTrainedModel, Any]:
     """Make a new model from a named size, or load one to train further.
 
     Args:
         options: Which model, how images are processed.
-        task: Decides head and classes.
+        method_options: Whether the model has a classifier for teachers.
+        task: Decides head and answers.
         splits: The data, for the number of bands and the size and scale of images.
 
     Returns:
         The model and its image processor.
 
     Raises:
-        ValueError: If the model has other classes or another number of bands than the data.
+        ValueError: If the model answers something else or takes another number of bands than the data have.
         OSError: If the model cannot be found.
     """
     bands, height, width = reference_split(splits).features[IMAGE].shape
+    head_options = {**task.model_options, "distillation_token": method_options.distillation_token}
     if options.model in PRESETS:
         processor = new_processor(options, splits)
         height, width = processor.output_size(height, width)
-        config = build_config(options.model, num_channels=bands, image_size=(height, width), **task.model_options)
+        own = parse_model_options(options.model_options)
+        config = build_config(options.model, **{"num_channels": bands, "image_size": (height, width), **head_options, **own})
         return task.auto_class.from_config(config), processor
+    if options.model_options:
+        raise ValueError(
+            f"model_options={' '.join(options.model_options)} are for new models of a named size; '{options.model}' "
+            "brings its own."
+        )
     looks_local = options.model.startswith((".", "/", "~")) or options.model.count("/") > 1
     if looks_local and not (Path(options.model).expanduser() / "config.json").is_file():
         raise FileNotFoundError(
@@ -112,12 +138,56 @@ def build_model_and_processor(
             "config.json."
         )
     config = AutoConfig.from_pretrained(options.model)
-    task.check_model_classes(tuple(config.id2label.values()), options.model)
     expected = getattr(config, "num_channels", 3)
     if expected != bands:
         raise ValueError(f"model '{options.model}' takes images of {expected} bands, but the data set has {bands}.")
-    model = task.auto_class.from_pretrained(options.model)
+    if (getattr(config, "task", None) or "classification") == task.name:
+        # training goes on, with the head it has
+        task.check_model(config, options.model)
+        head_options = {"distillation_token": config.distillation_token or method_options.distillation_token}
+    for name, value in head_options.items():
+        setattr(config, name, value)
+    with quiet_loading():
+        model = task.auto_class.from_pretrained(options.model, config=config)
     return model, AutoImageProcessor.from_pretrained(options.model)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Leave out transformers' report of weights that a new head does not share with the old one."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+
+
+def parse_model_options(words: Sequence[str]) -> dict[str, Any]:
+    """Read options of a model's configuration.
+
+    Args:
+        words: `name=value`, the value as in YAML.
+
+    Returns:
+        Values by name.
+
+    Raises:
+        ValueError: If a word has another form.
+
+    >>> parse_model_options(["symmetry=average", "depths=[2, 2]"])
+    {'symmetry': 'average', 'depths': [2, 2]}
+    """
+    values = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"model_options: '{word}' is not of the form name=value, for example symmetry=average.")
+        try:
+            values[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ValueError(f"model_options: the value of '{word}' is not valid YAML.") from None
+    return values
 
 
 def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageProcessor:

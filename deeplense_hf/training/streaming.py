@@ -24,6 +24,9 @@ from deeplense_hf.data.schema import IMAGE, LABEL, PIXEL_SCALE, SYSTEM_INDEX
 from deeplense_hf.simulation.recipes import RECIPES, Recipe, get_recipe
 from deeplense_hf.simulation.scene_draws import for_split
 from deeplense_hf.simulation.simulator import SimulatedBatch, simulate_batch
+from deeplense_hf.tasks.task import Task
+
+from .batches import EPOCH, IMAGES, LABELS, PIXEL_SCALES, ROWS, Mixing, mixed
 
 PREFIX = "simulate:"
 FIRST_STREAM_INDEX = 2**40
@@ -64,17 +67,21 @@ class SystemStream:
     Args:
         recipe: A recipe, or its name.
         seed: Seed of the simulation, zero or more; that of a data set may be the same.
+        classes: Classes that are wanted; all of the recipe's when absent.
 
     Raises:
-        ValueError: If there is no such recipe, or the seed is negative.
+        ValueError: If there is no such recipe or class, or the seed is negative.
     """
 
-    def __init__(self, recipe: Recipe | str, seed: int) -> None:
+    def __init__(self, recipe: Recipe | str, seed: int, classes: Sequence[str] | None = None) -> None:
         self.recipe = for_split(get_recipe(recipe) if isinstance(recipe, str) else recipe, "train")
         if seed < 0:
             raise ValueError(f"seed={seed} must not be negative.")
         self.seed = seed
-        self.class_names: tuple[str, ...] = tuple(self.recipe.class_names)
+        names = tuple(self.recipe.class_names)
+        if classes is not None and not 0 < len(set(classes) & set(names)) == len(classes):
+            raise ValueError(f"classes={list(classes)} must be some of {', '.join(names)}.")
+        self.class_names: tuple[str, ...] = names if classes is None else tuple(classes)
 
     def systems(self, positions: Sequence[int] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Say which systems stand where.
@@ -169,24 +176,27 @@ class StreamedLenses(torch.utils.data.Dataset):
 
     Args:
         stream: The systems.
-        class_names: A model's classes, in the order of its outputs.
+        task: What is learnt.
         systems_per_epoch: Systems of an epoch, rounded up to whole batches, so that no process repeats one.
         batch_size: Systems of a step in all processes.
         augmentation: What is done to raw images; nothing when absent.
+        mixing: How images are blended; not at all when absent.
     """
 
     def __init__(
         self,
         stream: SystemStream,
-        class_names: Sequence[str],
+        task: Task,
         systems_per_epoch: int,
         batch_size: int = 1,
         augmentation: Augmentation | None = None,
+        mixing: Mixing | None = None,
     ) -> None:
         self.stream = stream
         self.sampler = StreamSampler(-(-systems_per_epoch // batch_size) * batch_size)
         self.augmentation = augmentation
-        self._label_of_class = np.array([list(class_names).index(name) for name in stream.class_names], dtype=np.int64)
+        self.task = task
+        self.mixing = mixing
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -202,14 +212,19 @@ class StreamedLenses(torch.utils.data.Dataset):
             positions: Places in the stream.
 
         Returns:
-            `images` `(batch, bands, height, width)` float32, `pixel_scale` `(batch,)` [arcsec], `labels` `(batch,)`.
+            As `LensBatchDataset.__getitems__`; positions are rows, and the epoch is 0, since positions never recur.
         """
         batch = self.stream.simulate(positions)
         images = batch[IMAGE]
         if self.augmentation is not None:
             pairs = zip(images, positions, strict=True)
             images = np.stack([self.augmentation(image, 0, int(position)) for image, position in pairs])
-        return {"images": images, "pixel_scale": batch[PIXEL_SCALE], "labels": self._label_of_class[batch[LABEL]]}
+        rows = np.asarray(positions, dtype=np.int64)
+        fetched = {IMAGES: images, PIXEL_SCALES: batch[PIXEL_SCALE], ROWS: rows, EPOCH: 0}
+        targets = self.task.stream_targets(batch, self.stream.class_names)
+        if targets is not None:
+            fetched[LABELS] = targets
+        return fetched if self.mixing is None else mixed(fetched, self.mixing)
 
 
 class LensStream(torch.utils.data.IterableDataset):

@@ -1,20 +1,78 @@
-"""`Trainer` with the project's log, streamed training data and without the model card that would replace ours."""
+"""`Trainer` with the project's losses, samplers, teachers and averaged weights, and without the model card it writes."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from .callbacks import EpochLogCallback
-from .streaming import StreamedLenses
+from .averaging import MovingAverage
+from .batches import IMAGES, PIXEL_SCALES, ROWS
+from .callbacks import EpochLogCallback, MovingAverageCallback, SharedLossesCallback
+from .distillation import Teachers, distillation_loss
+from .losses import Loss, LossSettings
+
+
+@dataclass(frozen=True)
+class TrainingMethod:
+    """How the weights are found, beyond what `TrainingArguments` say.
+
+    Attributes:
+        loss: Loss of single images.
+        loss_settings: What it needs.
+        sampler: Order of the training images; random when absent.
+        keeps_losses: Whether the sampler wants the loss of every image.
+        parameter_groups: Groups of the optimiser, from model, learning rate and weight decay; those of `Trainer` when
+            absent.
+        keep_frozen: Puts frozen layers back into evaluation mode before each step.
+        ema_decay: Decay of the moving average of the weights; none when absent.
+        teachers: Whose probabilities are learnt too.
+        distillation_weight: Share of the loss that they decide.
+        distillation_temperature: Temperature of the probabilities.
+    """
+
+    loss: Loss
+    loss_settings: LossSettings = field(default_factory=LossSettings)
+    sampler: Any = None
+    keeps_losses: bool = False
+    parameter_groups: Callable[[Any, float, float], list[dict[str, Any]]] | None = None
+    keep_frozen: Callable[[Any], None] | None = None
+    ema_decay: float | None = None
+    teachers: Teachers | None = None
+    distillation_weight: float = 0.5
+    distillation_temperature: float = 2.0
 
 
 class LensTrainer(Trainer):
-    """`transformers.Trainer` for lens images; takes the same arguments."""
+    """`transformers.Trainer` for lens images; takes the same arguments, and `method`.
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    Args:
+        *arguments: As of `Trainer`.
+        method: How the weights are found.
+        **options: As of `Trainer`.
+
+    Raises:
+        ValueError: If averaged weights are asked for where weights are sharded.
+    """
+
+    # every loss here is a mean over the images of a batch
+    loss_is_scaled_for_ga = False
+
+    def __init__(self, *arguments: Any, method: TrainingMethod, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.method = method
+        self.average: MovingAverage | None = None
+        if method.ema_decay is not None:
+            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+                raise ValueError("ema_decay cannot average weights that FSDP or DeepSpeed shards; leave it out.")
+            self.average = MovingAverage(self.model, method.ema_decay)
+            self.add_callback(MovingAverageCallback(self.average))
+        if method.keeps_losses:
+            self.add_callback(SharedLossesCallback(method.sampler))
         for callback in (ProgressCallback, PrinterCallback):
             self.remove_callback(callback)
         if not self.args.disable_tqdm:
@@ -23,9 +81,94 @@ class LensTrainer(Trainer):
     def _get_train_sampler(
         self, train_dataset: torch.utils.data.Dataset | None = None
     ) -> torch.utils.data.Sampler | None:
-        """Read streamed systems in the order of their stream, which is shuffled already."""
-        dataset = self.train_dataset if train_dataset is None else train_dataset
-        return dataset.sampler if isinstance(dataset, StreamedLenses) else super()._get_train_sampler(train_dataset)
+        """Read images in the order of the method's sampler, where it has one."""
+        return super()._get_train_sampler(train_dataset) if self.method.sampler is None else self.method.sampler
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Make the optimiser, with the method's groups of parameters where it has some."""
+        make_groups = self.method.parameter_groups
+        if self.optimizer is None and make_groups is not None:
+            target = self.model if model is None else model
+            optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, target)
+            rate = options.pop("lr", self.args.learning_rate)
+            groups = make_groups(target, rate, self.args.weight_decay)
+            self.optimizer = optimizer_class(groups, lr=rate, **options)
+        return super().create_optimizer(model)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Compute the mean loss of a batch.
+
+        Args:
+            model: The model, maybe wrapped.
+            inputs: `pixel_values`, `labels` where there are targets, and what the method needs.
+            return_outputs: Whether outputs are returned too.
+            num_items_in_batch: Not used; losses are means over images.
+
+        Returns:
+            The loss, or the loss and the outputs.
+        """
+        method = self.method
+        inputs = dict(inputs)
+        labels = inputs.pop("labels", None)
+        rows, images, scales = (inputs.pop(name, None) for name in (ROWS, IMAGES, PIXEL_SCALES))
+        if model.training and method.keep_frozen is not None:
+            method.keep_frozen(self.accelerator.unwrap_model(model, keep_torch_compile=False))
+        outputs = model(**inputs)
+        losses = method.loss(outputs, labels, method.loss_settings)
+        if model.training and rows is not None:
+            method.sampler.record(rows.cpu().numpy(), losses.detach().float().cpu().numpy())
+        loss = losses.mean()
+        if model.training and method.teachers is not None and images is not None:
+            teacher = method.teachers.probabilities(images, scales, method.distillation_temperature)
+            distilled = distillation_loss(outputs, teacher, method.distillation_temperature).mean()
+            loss = (1 - method.distillation_weight) * loss + method.distillation_weight * distilled
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        """Evaluate, with averaged weights where they are kept; see `Trainer`."""
+        with self._averaged():
+            return super().evaluate(*arguments, **options)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Return a context in which the model has the averaged weights."""
+        return nullcontext() if self.average is None or not self.average.steps else self.average.in_place()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """Save what resuming needs; the project's own state first, since a checkpoint with an optimizer is complete."""
+        if self.args.should_save:
+            if self.average is not None:
+                self.average.save(Path(output_dir))
+            if self.method.keeps_losses:
+                self.method.sampler.save(Path(output_dir))
+        super()._save_optimizer_and_scheduler(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load what resuming needs."""
+        if checkpoint is not None:
+            if self.average is not None:
+                self.average.load(Path(checkpoint))
+            if self.method.keeps_losses:
+                self.method.sampler.load(Path(checkpoint))
+        super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_best_model(self) -> None:
+        """Load the best checkpoint; of averaged weights the average, which was what was best."""
+        super()._load_best_model()
+        if self.average is not None:
+            self.average.load(Path(str(self.state.best_model_checkpoint)))
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        """Train; ends with the averaged weights where they are kept. See `Trainer`."""
+        output = super().train(*arguments, **options)
+        if self.average is not None and self.average.steps:
+            self.average.apply()
+        return output
 
     def create_model_card(self, *arguments: Any, **options: Any) -> None:
         """Leave README.md alone: the one `Trainer` writes says "fine-tuned from" nothing and has no licence."""

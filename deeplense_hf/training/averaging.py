@@ -1,0 +1,89 @@
+"""An exponential moving average of the weights, which is what is evaluated and saved."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+AVERAGE_FILE = "averaged.safetensors"
+
+
+class MovingAverage:
+    """The moving average of a model's weights and normalisation statistics.
+
+    Args:
+        model: The model, unwrapped.
+        decay: Share of the average that stays with every step.
+
+    Source:
+        Polyak & Juditsky (1992); as used by Tarvainen & Valpola (2017), arXiv:1703.01780. Early on the decay is smaller,
+        `(1 + steps) / (10 + steps)`, so that the average forgets the initial weights.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = model
+        self.decay = decay
+        self.steps = 0
+        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def update(self) -> None:
+        """Take the present weights into the average."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)
+        self.averaged.update_parameters(self.model)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the average into the model for a while.
+
+        Yields:
+            Nothing; afterwards the model has its own weights again.
+        """
+        own = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.apply()
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(own)
+
+    def apply(self) -> None:
+        """Put the average into the model for good."""
+        self.model.load_state_dict(self.averaged.module.state_dict())
+
+    def save(self, folder: Path) -> None:
+        """Write the average beside a checkpoint.
+
+        Args:
+            folder: The checkpoint.
+
+        Raises:
+            OSError: If the disk refuses.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.module.state_dict().items()}
+        save_file(weights, folder / AVERAGE_FILE, metadata={"steps": str(self.steps)})
+
+    def load(self, folder: Path) -> None:
+        """Go on from a checkpoint.
+
+        Args:
+            folder: The checkpoint.
+
+        Raises:
+            FileNotFoundError: If it has no average.
+        """
+        path = folder / AVERAGE_FILE
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: the run to resume kept no moving average; give the same --ema_decay.")
+        self.averaged.module.load_state_dict(load_file(path))
+        with torch.no_grad():
+            self.averaged.n_averaged.fill_(1)
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            self.steps = int(file.metadata()["steps"])
