@@ -25,11 +25,13 @@ from datasets import DatasetDict
 
 from deeplense_hf.augmentation.policies import Augmentation
 from deeplense_hf.data.loading import load_lenses
+from deeplense_hf.tasks.classification import ClassificationTask
+from deeplense_hf.tasks.options import TaskOptions
 from deeplense_hf.training.batches import LensBatchDataset, LensCollator
+from deeplense_hf.training.method_options import MethodOptions
 from deeplense_hf.training.options import TrainOptions
 from deeplense_hf.training.setup import build_model_and_processor
 from deeplense_hf.training.streaming import StreamedLenses, SystemStream
-from deeplense_hf.training.tasks import ClassificationTask
 
 WARM_UP = 6
 
@@ -45,11 +47,11 @@ def ways_to_feed(
 ) -> dict[str, Callable[[int], Iterator[dict[str, torch.Tensor]]]]:
     """Return functions from the number of a round to batches without end."""
     augmentation = Augmentation("dihedral", seed=0)
-    cached = LensBatchDataset(splits["train"], task.targets(splits["train"], task.class_names), augmentation)
+    cached = LensBatchDataset(splits["train"], task.targets(splits["train"]), augmentation)
     load: Any = partial(torch.utils.data.DataLoader, batch_size=options.batch_size, collate_fn=collator)
 
     def stream(number: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
-        data = StreamedLenses(SystemStream(options.recipe, seed=0), task.class_names, 10**6, 1, augmentation)
+        data = StreamedLenses(SystemStream(options.recipe, seed=0), task, 10**6, 1, augmentation)
         data.sampler.set_epoch(number)
         return iter(load(data, sampler=data.sampler, num_workers=workers))
 
@@ -116,9 +118,9 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device(options.device)
     splits = load_lenses(options.recipe, images_per_class=options.images_per_class)
-    task = ClassificationTask.from_dataset(splits)
+    task = ClassificationTask.from_dataset(splits, TaskOptions(), options.recipe)
     train_options = TrainOptions(dataset=options.recipe, model=options.model)
-    model, processor = build_model_and_processor(train_options, task, splits)
+    model, processor = build_model_and_processor(train_options, MethodOptions(), task, splits)
     model = model.to(options.device)
     optimizer = torch.optim.AdamW(model.parameters())
     alone = simulated_alone(options.recipe, options.batch_size, batches=4)

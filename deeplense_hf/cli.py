@@ -108,20 +108,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, words: list[str]) -> int:
     """Parse the options of a command and call it."""
     command = COMMANDS[name]
-    wants_help = "-h" in words or "--help" in words
-    classes = command.options if wants_help else command.options + command.heavy_options
-    parser = OptionParser(
-        [_load(path) for path in classes],
-        prog=f"deeplense-hf {name}",
-        description=_sentence(command.summary),
-        epilog=_help_epilog(command) if wants_help else None,
-    )
     if "--help_all" in words:
-        parser.print_help()
+        _parser(name, command.options + command.heavy_options).print_help()
         return 0
-    options = parser.parse(words)
+    options = parse_options(name, words)
     status = _load(command.function)(*options)
     return int(status or 0)
+
+
+def parse_options(name: str, words: Sequence[str]) -> tuple[Any, ...]:
+    """Read the options of a command, as the command line does.
+
+    Args:
+        name: A key of `COMMANDS`.
+        words: The command's arguments.
+
+    Returns:
+        One instance of every class of its options, in order.
+
+    Raises:
+        ValueError: If a value is refused.
+        SystemExit: If a word is wrong, or help was asked for.
+    """
+    command = COMMANDS[name]
+    wants_help = "-h" in words or "--help" in words
+    classes = command.options if wants_help else command.options + command.heavy_options
+    return _parser(name, classes, _help_epilog(command) if wants_help else None).parse(words)
+
+
+def _parser(name: str, classes: Sequence[str], epilog: str | None = None) -> OptionParser:
+    """Make the parser of a command."""
+    return OptionParser(
+        [_load(path) for path in classes],
+        prog=f"deeplense-hf {name}",
+        description=_sentence(COMMANDS[name].summary),
+        epilog=epilog,
+    )
 
 
 def _load(path: str) -> Any:

@@ -1,201 +1,105 @@
-"""Figures of an evaluation: ROC curves, confusion matrix, reliability diagram."""
+"""The figures of every task."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
 
 from deeplense_hf.inference.atomic_files import write_atomically
-from deeplense_hf.lens_metrics.classification_scores import CALIBRATION_BINS, calibration_bins
+from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE, AnomalyDetectionTask
+from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask, LensFindingTask
+from deeplense_hf.tasks.masked_image_modeling import RECONSTRUCTION_ERROR, MaskedImageModelingTask
+from deeplense_hf.tasks.regression import PREDICTIONS, STANDARD_DEVIATIONS, RegressionTask
 
-from .report import EvaluationReport, Measurement
+from .dataset_predictions import DatasetPredictions
+from .figures_classification import confusion_figure, reliability_figure, roc_figure
+from .figures_detection import anomaly_roc_figure, precision_recall_figure, rare_roc_figure, scores_figure
+from .figures_regression import coverage_figure, estimates_figure
+from .report import EvaluationReport
 
-FIGURES = ("roc.png", "confusion.png", "reliability.png")
-
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-"""Told apart with colour-blind eyes too (Okabe & Ito 2008)."""
-
-_GREY = "#8a8a8a"
-_DOTS_PER_INCH = 150
+Figures = dict[str, Figure]
 
 
-def draw_figures(
-    report: EvaluationReport, labels: NDArray[np.int64], probabilities: NDArray[np.float64], output_dir: Path
-) -> list[Path]:
-    """Draw all figures; the numbers in them are the report's.
+def draw_figures(report: EvaluationReport, task: Any, predictions: DatasetPredictions, output_dir: Path) -> list[Path]:
+    """Draw all figures of a task; the numbers in them are the report's.
 
     Args:
         report: The report.
-        labels: True classes, shape `(n,)`.
-        probabilities: Class probabilities, shape `(n, classes)`.
+        task: What was asked.
+        predictions: Truths and answers.
         output_dir: Folder of the PNG files; it is created.
 
     Returns:
-        The files, in the order of `FIGURES`.
+        The files.
 
     Raises:
         OSError: If a file cannot be written.
     """
-    figures = (
-        roc_figure(report, labels, probabilities),
-        confusion_figure(report),
-        reliability_figure(report, labels, probabilities),
-    )
-    paths = [output_dir / name for name in FIGURES]
-    for figure, path in zip(figures, paths, strict=True):
+    paths = []
+    for name, figure in FIGURES[task.name](report, task, predictions).items():
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
-        write_atomically(path, buffer.getvalue())
+        write_atomically(output_dir / name, buffer.getvalue())
+        paths.append(output_dir / name)
     return paths
 
 
-def roc_figure(report: EvaluationReport, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Figure:
-    """Draw the one-versus-rest ROC curve of every class and their mean.
-
-    Args:
-        report: The report, for names and areas.
-        labels: True classes, shape `(n,)`.
-        probabilities: Class probabilities, shape `(n, classes)`.
-
-    Returns:
-        The figure. The macro curve is the mean true positive rate at each false positive rate.
-    """
-    figure = _figure(5.0, 4.8)
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
-    grid = np.linspace(0, 1, 2001)
-    curves = []
-    for index, name in enumerate(report.class_names):
-        measurement = report.metrics[f"roc_auc_{name}"]
-        if measurement.value is None:
-            continue
-        false_positives, true_positives, _ = roc_curve(labels == index, probabilities[:, index])
-        curves.append(np.interp(grid, false_positives, true_positives))
-        colour = _COLOURS[index % len(_COLOURS)]
-        axes.plot(
-            false_positives,
-            true_positives,
-            color=colour,
-            linewidth=1.6,
-            label=f"{name}  {_area(measurement)}",
-        )
-    if curves:
-        mean = np.mean(curves, axis=0)
-        label = f"macro  {_area(report.metrics['roc_auc'])}"
-        axes.plot(grid, mean, color="black", linewidth=1.2, linestyle="--", label=label)
-        axes.legend(loc="lower right", frameon=False, fontsize=8, title="AUC (95% interval)", title_fontsize=8)
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    axes.set(
-        xlabel="false positive rate",
-        ylabel="true positive rate",
-        title=_title("ROC, one against rest", report),
-    )
-    return figure
+def _of_classes(report: EvaluationReport, task: Any, predictions: DatasetPredictions) -> Figures:
+    labels, probabilities = predictions.references.values, predictions.answers[PROBABILITIES]
+    return {
+        "roc.png": roc_figure(report, labels, probabilities),
+        "confusion.png": confusion_figure(report),
+        "reliability.png": reliability_figure(report, labels, probabilities),
+    }
 
 
-def confusion_figure(report: EvaluationReport) -> Figure:
-    """Draw the confusion matrix: shares of each true class, with counts.
-
-    Args:
-        report: The report.
-
-    Returns:
-        The figure.
-    """
-    counts = np.array(report.confusion_matrix)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    size = len(report.class_names)
-    figure = _figure(2.6 + 0.8 * size, 2.2 + 0.8 * size)
-    axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(size, size):
-        axes.text(
-            column,
-            row,
-            f"{shares[row, column]:.1%}\n{counts[row, column]}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if shares[row, column] > 0.55 else "black",
-        )
-    axes.set_xticks(range(size), report.class_names, rotation=30 if size > 4 else 0)
-    axes.set_yticks(range(size), report.class_names)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set(xlabel="predicted class", ylabel="true class", title=_title("Confusion", report))
-    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.04)
-    return figure
+def _of_lenses(report: EvaluationReport, task: Any, predictions: DatasetPredictions) -> Figures:
+    lens = task.class_names.index("lens")
+    positive, scores = predictions.references.values == lens, predictions.answers[PROBABILITIES][:, lens]
+    figures = _of_classes(report, task, predictions)
+    if positive.any() and not positive.all():
+        figures["roc.png"] = rare_roc_figure(report, positive, scores)
+        figures["precision_recall.png"] = precision_recall_figure(report, positive, scores)
+    return figures
 
 
-def reliability_figure(
-    report: EvaluationReport, labels: NDArray[np.int64], probabilities: NDArray[np.float64]
-) -> Figure:
-    """Draw accuracy against confidence, with the number of images in each bin below.
-
-    Args:
-        report: The report, for the calibration error.
-        labels: True classes, shape `(n,)`.
-        probabilities: Class probabilities, shape `(n, classes)`.
-
-    Returns:
-        The figure. On the diagonal the model is right as often as it claims; below it is over-confident.
-    """
-    confidence = probabilities.max(axis=1)
-    bins = calibration_bins(confidence)
-    images = np.bincount(bins, minlength=CALIBRATION_BINS)
-    filled = images > 0
-    right = np.bincount(bins, weights=probabilities.argmax(axis=1) == labels, minlength=CALIBRATION_BINS)
-    claimed = np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS)
-    accuracy, mean_confidence = right[filled] / images[filled], claimed[filled] / images[filled]
-    error = _wilson_errors(accuracy, images[filled])
-    figure = _figure(5.0, 5.6)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
-    upper.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle=":")
-    upper.errorbar(
-        mean_confidence,
-        accuracy,
-        yerr=error,
-        color=_COLOURS[0],
-        marker="o",
-        markersize=4,
-        linewidth=1.2,
-        capsize=2,
-    )
-    gap = report.metrics["expected_calibration_error"].value or 0.0
-    upper.text(0.03, 0.93, f"expected calibration error {gap:.4f}", transform=upper.transAxes, fontsize=8)
-    upper.set(ylabel="accuracy", xlim=(0, 1.01), ylim=(-0.02, 1.02), title=_title("Reliability", report))
-    edges = np.arange(CALIBRATION_BINS) / CALIBRATION_BINS
-    lower.bar(edges, images, width=1 / CALIBRATION_BINS, align="edge", color=_COLOURS[0], edgecolor="white")
-    lower.set(xlabel="confidence (probability of the predicted class)", ylabel="images")
-    return figure
+def _of_quantities(report: EvaluationReport, task: Any, predictions: DatasetPredictions) -> Figures:
+    figures = {}
+    for index, (name, unit) in enumerate(zip(task.target_names, task.target_units, strict=True)):
+        truths = predictions.references.values[:, index]
+        known = ~np.isnan(truths)
+        columns = [
+            truths[known],
+            *(predictions.answers[key][known, index] for key in (PREDICTIONS, STANDARD_DEVIATIONS)),
+        ]
+        figures[f"estimates_{name}.png"] = estimates_figure(report, name, unit, *columns)
+        figures[f"coverage_{name}.png"] = coverage_figure(report, name, *columns)
+    return figures
 
 
-def _wilson_errors(share: NDArray[np.float64], n: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the 68% errors of a share below and above it, shape `(2, bins)`; of a share of 0 or 1 too.
-
-    Source:
-        Wilson (1927), the score interval with z = 1.
-    """
-    center = (share + 0.5 / n) / (1 + 1 / n)
-    half = np.sqrt(share * (1 - share) / n + 0.25 / n**2) / (1 + 1 / n)
-    return np.clip(np.stack([share - center + half, center + half - share]), 0, None)
+def _of_anomalies(report: EvaluationReport, task: Any, predictions: DatasetPredictions) -> Figures:
+    labels, scores = predictions.references.values, predictions.answers[ANOMALY_SCORE]
+    names = predictions.references.group_names
+    return {
+        "scores.png": scores_figure(report, labels, scores, names, "anomaly score [standard deviations]"),
+        "roc.png": anomaly_roc_figure(report, labels, scores, names, task.normal_class),
+    }
 
 
-def _figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size [inch] that pyplot knows nothing of."""
-    return Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, layout="constrained")
+def _of_masks(report: EvaluationReport, task: Any, predictions: DatasetPredictions) -> Figures:
+    groups, names = predictions.references.groups, predictions.references.group_names
+    errors = predictions.answers[RECONSTRUCTION_ERROR]
+    return {"scores.png": scores_figure(report, groups, errors, names, "squared error of hidden pixels")}
 
 
-def _title(text: str, report: EvaluationReport) -> str:
-    return f"{text} ({report.n} images, split {report.split})"
-
-
-def _area(measurement: Measurement) -> str:
-    """Return an area with its interval."""
-    if measurement.low is None or measurement.high is None:
-        return f"{measurement.value:.4f}"
-    return f"{measurement.value:.4f} ({measurement.low:.4f} - {measurement.high:.4f})"
+FIGURES: dict[str, Callable[[EvaluationReport, Any, DatasetPredictions], Figures]] = {
+    ClassificationTask.name: _of_classes,
+    LensFindingTask.name: _of_lenses,
+    RegressionTask.name: _of_quantities,
+    AnomalyDetectionTask.name: _of_anomalies,
+    MaskedImageModelingTask.name: _of_masks,
+}

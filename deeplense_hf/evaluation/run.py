@@ -202,7 +202,7 @@ def build_report(
     """
     import numpy as np
 
-    from deeplense_hf.lens_metrics.bootstrap import bootstrap_intervals
+    from deeplense_hf.lens_metrics.bootstrap import score_intervals
 
     task, references = predictor.task, predictions.references
 
@@ -213,7 +213,7 @@ def build_report(
     values = {name: float(value[0]) for name, value in score(np.ones((1, rows))).items()}
     intervals: dict[str, tuple[float | None, float | None]] = {}
     if bootstrap_samples:
-        intervals = bootstrap_intervals(
+        intervals = score_intervals(
             score, rows, system_ids=predictions.system_ids.tolist(), samples=bootstrap_samples, seed=seed
         )
     counts = np.bincount(references.groups[references.groups >= 0], minlength=len(references.group_names))

@@ -70,9 +70,7 @@ class Predictor:
         except OSError as error:
             raise OSError(f"{name}: {_first_sentence(error)}") from None
         except ValueError as error:
-            raise ValueError(
-                f"{name} is no model for images that can be loaded: {_first_sentence(error)}"
-            ) from None
+            raise ValueError(f"{name} is no model for images that can be loaded: {_first_sentence(error)}") from None
         absent = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
         if absent:
             raise ValueError(

@@ -1,6 +1,6 @@
 """Bootstrap intervals of the scores, resampling lens systems rather than images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,21 +68,59 @@ def bootstrap_intervals(
         score touches its bound, such as an AUC of one. That of the calibration error lies too high, since
         resampling adds noise to every bin: in small samples the value itself can lie below its low end.
     """
+    labels, scores = check_scores(references, prediction_scores)
+    names = check_class_names(class_names, scores.shape[1])
+    return score_intervals(
+        lambda weights: weighted_scores(labels, scores, weights, names),
+        len(labels),
+        system_ids=system_ids,
+        samples=samples,
+        seed=seed,
+        level=level,
+    )
+
+
+def score_intervals(
+    score: Callable[[Floats], dict[str, Floats]],
+    rows: int,
+    *,
+    system_ids: Sequence[str] | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, tuple[float | None, float | None]]:
+    """Compute percentile bootstrap intervals of any scores; see `bootstrap_intervals`.
+
+    Args:
+        score: Scores by name, `(resamples,)` each with NaN where undefined, from weights of shape `(resamples, rows)`.
+        rows: Number of rows.
+        system_ids: As in `bootstrap_intervals`.
+        samples: Number of resamples.
+        seed: Seed of the resamples.
+        level: Probability that the interval holds.
+
+    Returns:
+        Low and high end per score, as in `bootstrap_intervals`.
+
+    Raises:
+        ValueError: If `samples` is not positive, `seed` is negative, or `level` is not inside (0, 1).
+
+    Source:
+        As `bootstrap_intervals`.
+    """
     if samples < 1:
         raise ValueError(f"samples={samples} resamples give no interval; use at least 1, usually 1000.")
     if seed < 0:
         raise ValueError(f"seed={seed} is negative; use 0 or a positive integer.")
     if not 0 < level < 1:
         raise ValueError(f"level={level} is not between 0 and 1; use for example 0.95.")
-    labels, scores = check_scores(references, prediction_scores)
-    names = check_class_names(class_names, scores.shape[1])
-    systems, number_of_systems = _system_indices(system_ids, len(labels))
-    at_once = max(1, _ELEMENTS_AT_ONCE // len(labels))
+    systems, number_of_systems = _system_indices(system_ids, rows)
+    at_once = max(1, _ELEMENTS_AT_ONCE // rows)
     blocks = []
     for start in range(0, samples, at_once):
         resamples = range(start, min(start + at_once, samples))
         weights = resample_counts(systems, number_of_systems, resamples, seed)
-        blocks.append(weighted_scores(labels, scores, weights, names))
+        blocks.append(score(weights))
     return {name: _interval(np.concatenate([block[name] for block in blocks]), level) for name in blocks[0]}
 
 

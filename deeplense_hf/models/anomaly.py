@@ -97,7 +97,7 @@ class AnomalyDetectionMixin(MaskedImageModelingMixin):
         self.normal = NormalImages(self.config.hidden_size, self.config.anomaly_references)
 
     @can_return_tuple
-    def forward(  # type: ignore[override] # another output
+    def forward(
         self,
         pixel_values: Tensor | None = None,
         bool_masked_pos: Tensor | None = None,
@@ -144,7 +144,7 @@ class AnomalyDetectionMixin(MaskedImageModelingMixin):
         """
         if self.config.anomaly_score == "reconstruction":
             return self.reconstruction_score(images, **kwargs)
-        features = self.normal.whitened(self.features(images, **kwargs).pooler_output)
+        features = self.normal.whitened(self.pooled(images, **kwargs))
         if self.config.anomaly_score == "mahalanobis":
             return features.square().sum(dim=1).sqrt()
         distances = torch.cdist(features, self.normal.references)

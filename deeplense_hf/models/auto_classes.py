@@ -8,13 +8,13 @@ from transformers.models.auto.auto_factory import _BaseAutoModelClass, _LazyAuto
 class AutoModelForImageRegression(_BaseAutoModelClass):
     """Models that estimate physical quantities of an image; use as any Auto class of transformers."""
 
-    _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())
+    _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())  # type: ignore[assignment] # None there
 
 
 class AutoModelForAnomalyDetection(_BaseAutoModelClass):
     """Models that tell how unlike normal images an image is; use as any Auto class of transformers."""
 
-    _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())
+    _model_mapping = _LazyAutoMapping(OrderedDict(), OrderedDict())  # type: ignore[assignment] # None there
 
 
 __all__ = ["AutoModelForAnomalyDetection", "AutoModelForImageRegression"]

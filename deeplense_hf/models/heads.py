@@ -26,6 +26,7 @@ class PooledHeadMixin:
     backbone_class: type[PreTrainedModel]
     config: Any
     loss_function: Any
+    training: bool
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)  # type: ignore[call-arg] # the next base is the family's PreTrainedModel
@@ -41,6 +42,13 @@ class PooledHeadMixin:
     def features(self, pixel_values: Tensor | None, **kwargs: Any) -> DeepLenseModelOutput:
         """Compute features, `(batch, width)` and what was asked for; see the family's model."""
         return self.backbone(pixel_values, return_dict=True, **kwargs)
+
+    def pooled(self, pixel_values: Tensor | None, **kwargs: Any) -> Tensor:
+        """Return the features alone, `(batch, width)`."""
+        features = self.features(pixel_values, **kwargs).pooler_output
+        if features is None:
+            raise ValueError(f"{self.backbone_class.__name__} gives no vector per image, which this head needs.")
+        return features
 
 
 class ImageClassificationMixin(PooledHeadMixin):
@@ -59,9 +67,7 @@ class ImageClassificationMixin(PooledHeadMixin):
         """Make the classifiers."""
         width, classes = self.config.hidden_size, self.config.num_labels
         self.classifier = nn.Linear(width, classes) if classes else nn.Identity()
-        self.distillation_classifier = (
-            nn.Linear(width, classes) if self.config.distillation_token and classes else None
-        )
+        self.distillation_classifier = nn.Linear(width, classes) if self.config.distillation_token and classes else None
 
     @can_return_tuple
     def forward(

@@ -78,8 +78,8 @@ class MaskedImageModelingMixin(PooledHeadMixin):
 
         Args:
             pixel_values: Processed images, `(batch, num_channels, height, width)`.
-            bool_masked_pos: Which squares are hidden, `(batch, squares)` row by row; when absent they are drawn anew for
-                every image while training, and in evaluation mode the same ones are hidden in every image.
+            bool_masked_pos: Which squares are hidden, `(batch, squares)` row by row; when absent they are drawn anew
+                for every image while training, and in evaluation mode the same ones are hidden in every image.
             interpolate_pos_encoding: Whether learnt positions may be interpolated to another image size (ViT).
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`.
 
@@ -116,7 +116,9 @@ class MaskedImageModelingMixin(PooledHeadMixin):
         hidden = self.mask_value[:, None, None].to(images.dtype)
         outputs = self.features(images * (1 - mask) + hidden * mask, **kwargs)
         size = (images.shape[-2], images.shape[-1])
-        return outputs, self.decoder(self.backbone.last_map(outputs, size), size)
+        backbone: Any = self.backbone
+        maps = backbone.last_map(outputs, size)
+        return outputs, self.decoder(maps, size)
 
     def _checked(self, pixel_values: Tensor | None) -> Tensor:
         """Refuse what is no batch of images."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
@@ -14,9 +15,11 @@ from deeplense_hf.lens_metrics.detection_scores import weighted_anomaly_scores
 from deeplense_hf.models import AutoModelForAnomalyDetection
 
 from .options import TaskOptions
-from .task import Arrays, References, Task, class_names_of, groups_of, reference_split
+from .task import Arrays, ProcessedSplit, References, Task, class_names_of, groups_of
 
 ANOMALY_SCORE = "anomaly_score"
+# normal images whose features are averaged; more would not change mean and covariance noticeably
+IMAGES_OF_STATISTICS = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,7 @@ class AnomalyDetectionTask(Task):
     def from_dataset(cls, splits: DatasetDict, options: TaskOptions, name: str) -> Self:
         """Check that normal images are there and nothing else is taken for one; see `Task`."""
         task = cls(options.normal_class, options.anomaly_score, options.mask_ratio, options.mask_size)
-        for split in (reference_split(splits), splits["validation"] if "validation" in splits else None):
-            if split is None:
-                continue
+        for split in (splits[part] for part in ("train", "validation") if part in splits):
             names = class_names_of(split)
             if task.normal_class not in names:
                 raise ValueError(
@@ -100,6 +101,20 @@ class AnomalyDetectionTask(Task):
         """Return the normal rows; see `Task`."""
         labels, names = groups_of(dataset)
         return np.flatnonzero(labels == names.index(self.normal_class))
+
+    def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:
+        """Take over the statistics of normal training images, and the scores of normal validation images; see `Task`.
+
+        A stream has no training split; then both come from validation images.
+        """
+        features: list[Any] = []
+        for batch in processed("train" if "train" in splits else "validation"):
+            features.append(model.pooled(batch["pixel_values"]))
+            if sum(map(len, features)) >= IMAGES_OF_STATISTICS:
+                break
+        model.normal.fit(torch.cat(features))
+        scores = [model.raw_score(batch["pixel_values"]) for batch in processed("validation")]
+        model.normal.fit_scores(torch.cat(scores))
 
     def references(self, dataset: Dataset) -> References:
         """Return the labelled rows and their classes; see `Task`."""

@@ -12,9 +12,9 @@ class TaskOptions:
         ValueError: If a number lies outside its range.
     """
 
-    task: Literal[
-        "classification", "lens_finding", "regression", "anomaly_detection", "masked_image_modeling"
-    ] = field(default="classification", metadata={"help": "what is learnt"})
+    task: Literal["classification", "lens_finding", "regression", "anomaly_detection", "masked_image_modeling"] = field(
+        default="classification", metadata={"help": "what is learnt"}
+    )
     targets: list[str] = field(
         default_factory=lambda: ["log10_axion_mass_ev"],
         metadata={"help": "regression: columns to estimate, for example subhalo_mass_fraction einstein_radius"},

@@ -14,10 +14,12 @@ from deeplense_hf.lens_metrics.regression_scores import weighted_regression_scor
 from deeplense_hf.models import AutoModelForImageRegression
 
 from .options import TaskOptions
-from .task import Arrays, References, Task, groups_of, reference_split
+from .task import Arrays, ProcessedSplit, References, Task, groups_of, reference_split
 
 PREDICTIONS = "predictions"
 STANDARD_DEVIATIONS = "standard_deviations"
+# share of a normal distribution within one standard deviation
+ONE_SIGMA = 0.6827
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,21 @@ class RegressionTask(Task):
         nothing = np.full(len(batch[PIXEL_SCALE]), np.nan)
         columns = [np.asarray(batch.get(name, nothing), dtype=np.float32) for name in self.target_names]
         return np.stack(columns, axis=1)
+
+    def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:
+        """Widen or narrow intervals until they hold 68% of the validation images' truths; see `Task`.
+
+        Source:
+            Split conformal prediction with normalised residuals: Lei et al. (2018), section 5.2.
+        """
+        model.config.interval_factors = None
+        parts = []
+        for batch in processed("validation"):
+            outputs = model(pixel_values=batch["pixel_values"])
+            errors = (batch["labels"].double() - outputs[PREDICTIONS].double()).abs()
+            parts.append((errors / outputs[STANDARD_DEVIATIONS].double()).cpu().numpy())
+        ratios = np.concatenate(parts)
+        model.config.interval_factors = np.nanquantile(ratios, ONE_SIGMA, axis=0).clip(1e-6).tolist()
 
     def references(self, dataset: Dataset) -> References:
         """Return the rows of which a target is known, and the targets; see `Task`."""

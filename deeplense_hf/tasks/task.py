@@ -1,7 +1,7 @@
 """`Task`: the one object that knows target, head, answers and scores of what is asked of an image."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -15,6 +15,7 @@ from deeplense_hf.data.schema import LABEL, UNLABELLED
 from .options import TaskOptions
 
 Arrays = Mapping[str, NDArray[Any]]
+ProcessedSplit = Callable[[str], Iterator[dict[str, Any]]]
 
 
 def reference_split(splits: DatasetDict) -> Dataset:
@@ -165,6 +166,16 @@ class Task(ABC):
         groups, names = groups_of(dataset)
         present = np.unique(groups[self.training_rows(dataset)])
         return tuple(names[index] for index in present if index >= 0)
+
+    def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:  # noqa: B027 - optional
+        """Tell a trained model what it needs beside its weights; most need nothing.
+
+        Args:
+            model: The model, in evaluation mode; changed in place.
+            processed: Yields the processed `training_rows` of a split, batch by batch: `pixel_values`, and `labels`
+                where there are targets.
+            splits: Names of the splits; the test split is not to be touched.
+        """
 
     @abstractmethod
     def references(self, dataset: Dataset) -> References:

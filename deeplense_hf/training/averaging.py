@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -20,8 +21,8 @@ class MovingAverage:
         decay: Share of the average that stays with every step.
 
     Source:
-        Polyak & Juditsky (1992); as used by Tarvainen & Valpola (2017), arXiv:1703.01780. Early on the decay is smaller,
-        `(1 + steps) / (10 + steps)`, so that the average forgets the initial weights.
+        Polyak & Juditsky (1992); as used by Tarvainen & Valpola (2017), arXiv:1703.01780. Early on the decay is
+        smaller, `(1 + steps) / (10 + steps)`, so that the average forgets the initial weights.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -83,7 +84,5 @@ class MovingAverage:
         self.averaged.module.load_state_dict(load_file(path))
         with torch.no_grad():
             self.averaged.n_averaged.fill_(1)
-        from safetensors import safe_open
-
         with safe_open(path, framework="pt") as file:
             self.steps = int(file.metadata()["steps"])

@@ -14,7 +14,6 @@ from deeplense_hf.augmentation.policies import Augmentation
 from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import PIXEL_SCALE
 
-
 # what a batch holds beside pixel_values and labels
 ROWS = "rows"
 IMAGES = "images"
@@ -70,11 +69,11 @@ class LensBatchDataset(torch.utils.data.Dataset):
 
     @property
     def epoch(self) -> int:
-        """Epoch of the run, by which augmentation differs; may be set."""
+        """Epoch of the run, by which augmentation differs."""
         return int(self._epoch)
 
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int) -> None:
+        """Move to an epoch."""
         self._epoch.fill_(epoch)
 
     def __getitem__(self, index: int) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from .averaging import MovingAverage
 
 
 class HasEpoch(Protocol):
-    """What depends on the epoch: augmentation, or the stretch of a stream."""
+    """What depends on the epoch: augmentation, the stretch of a stream, the images of a curriculum."""
 
-    epoch: int
+    def set_epoch(self, epoch: int) -> None:
+        """Move to an epoch."""
 
 
 class DataEpochCallback(TrainerCallback):
@@ -22,17 +23,19 @@ class DataEpochCallback(TrainerCallback):
     accelerate forwards `set_epoch` in a single process only, and on resuming not to every sampler, hence a callback.
 
     Args:
-        target: The training data, or the sampler of a stream.
+        targets: The training data, and the sampler where there is one.
     """
 
-    def __init__(self, target: HasEpoch) -> None:
-        self.target = target
+    def __init__(self, *targets: HasEpoch) -> None:
+        self.targets = targets
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Set the epoch; a resumed run may begin in the middle of one."""
-        self.target.epoch = math.floor((state.epoch or 0.0) + 1e-6)
+        epoch = math.floor((state.epoch or 0.0) + 1e-6)
+        for target in self.targets:
+            target.set_epoch(epoch)
 
 
 class MovingAverageCallback(TrainerCallback):
@@ -45,9 +48,7 @@ class MovingAverageCallback(TrainerCallback):
     def __init__(self, average: MovingAverage) -> None:
         self.average = average
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Update the average."""
         self.average.update()
 

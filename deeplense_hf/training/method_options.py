@@ -40,7 +40,8 @@ class MethodOptions:
     distillation_weight: float = field(default=0.5, metadata={"help": "share of the loss that teachers decide"})
     distillation_temperature: float = field(default=2.0, metadata={"help": "temperature of both probabilities"})
     distillation_token: bool = field(
-        default=False, metadata={"help": "a classifier of its own, on a token of its own in a ViT, learns from teachers"}
+        default=False,
+        metadata={"help": "a classifier of its own, on a token of its own in a ViT, learns from teachers"},
     )
     curriculum: Literal["none", "visibility", "loss", "hard_negatives"] = field(
         default="none",

@@ -92,8 +92,9 @@ def run_training(
     from transformers import set_seed
     from transformers.utils.logging import disable_progress_bar
 
-    from deeplense_hf.tasks.registry import TASKS
+    from deeplense_hf.tasks.registry import TASKS, task_of_model
 
+    from .batches import LensCollator
     from .checkpoints import choose_output_dir, find_checkpoint, full_disk_explained
     from .finishing import finish_model
     from .setup import build_model_and_processor, use_cpu_threads, use_metric_of
@@ -109,13 +110,15 @@ def run_training(
     use_metric_of(task, arguments)
     set_seed(arguments.seed)
     model, processor = build_model_and_processor(options, method_options, task, splits)
+    # a model that is trained further has its own order of classes and scale of targets
+    task = task_of_model(model.config)
     trainer = build_trainer(options, method_options, arguments, task, splits, model, processor, callbacks)
     if trainer.is_world_process_zero():
         _announce(options, trainer, splits)
         write_options(output_dir, (options, task_options, method_options), arguments)
     with full_disk_explained(output_dir):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        finish_model(trainer, task, splits, processor)
+        finish_model(trainer, task, splits, LensCollator(processor))
         trainer.save_model(str(output_dir))
     return TrainingResult(
         output_dir=output_dir,
@@ -149,7 +152,8 @@ def _announce(options: TrainOptions, trainer: "LensTrainer", splits: "DatasetDic
 
     held_out = ", ".join(f"{len(split)} {name}" for name, split in splits.items() if name != "train")
     streamed = isinstance(trainer.train_dataset, StreamedLenses)
-    learnt = f"{len(trainer.train_dataset)} {'new training images an epoch' if streamed else 'train'}"
+    train_data: Any = trainer.train_dataset
+    learnt = f"{len(train_data)} {'new training images an epoch' if streamed else 'train'}"
     parameters = trainer.accelerator.unwrap_model(trainer.model).num_parameters()
     processes = trainer.args.world_size
     print(f"data      {options.dataset}: {learnt}{', ' if held_out else ''}{held_out} images")

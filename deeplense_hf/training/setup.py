@@ -124,7 +124,8 @@ def build_model_and_processor(
         processor = new_processor(options, splits)
         height, width = processor.output_size(height, width)
         own = parse_model_options(options.model_options)
-        config = build_config(options.model, **{"num_channels": bands, "image_size": (height, width), **head_options, **own})
+        made_for = {"num_channels": bands, "image_size": (height, width)}
+        config = build_config(options.model, **{**made_for, **head_options, **own})
         return task.auto_class.from_config(config), processor
     if options.model_options:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""`Trainer` with the project's losses, samplers, teachers and averaged weights, and without the model card it writes."""
+"""`Trainer` with the project's losses, samplers, teachers and averaged weights, and without its model card."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +23,8 @@ class TrainingMethod:
 
     Attributes:
         loss: Loss of single images.
-        loss_settings: What it needs.
+        output_keys: Fields of a model's output that are scored.
+        loss_settings: What the loss needs.
         sampler: Order of the training images; random when absent.
         keeps_losses: Whether the sampler wants the loss of every image.
         parameter_groups: Groups of the optimiser, from model, learning rate and weight decay; those of `Trainer` when
@@ -36,6 +37,7 @@ class TrainingMethod:
     """
 
     loss: Loss
+    output_keys: tuple[str, ...]
     loss_settings: LossSettings = field(default_factory=LossSettings)
     sampler: Any = None
     keeps_losses: bool = False
@@ -69,7 +71,8 @@ class LensTrainer(Trainer):
         if method.ema_decay is not None:
             if self.is_fsdp_enabled or self.is_deepspeed_enabled:
                 raise ValueError("ema_decay cannot average weights that FSDP or DeepSpeed shards; leave it out.")
-            self.average = MovingAverage(self.model, method.ema_decay)
+            whole: Any = self.model
+            self.average = MovingAverage(whole, method.ema_decay)
             self.add_callback(MovingAverageCallback(self.average))
         if method.keeps_losses:
             self.add_callback(SharedLossesCallback(method.sampler))
@@ -88,7 +91,7 @@ class LensTrainer(Trainer):
         """Make the optimiser, with the method's groups of parameters where it has some."""
         make_groups = self.method.parameter_groups
         if self.optimizer is None and make_groups is not None:
-            target = self.model if model is None else model
+            target: Any = self.model if model is None else model
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, target)
             rate = options.pop("lr", self.args.learning_rate)
             groups = make_groups(target, rate, self.args.weight_decay)
@@ -129,6 +132,31 @@ class LensTrainer(Trainer):
             distilled = distillation_loss(outputs, teacher, method.distillation_temperature).mean()
             loss = (1 - method.distillation_weight) * loss + method.distillation_weight * distilled
         return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[torch.Tensor | None, Any, torch.Tensor | None]:
+        """Evaluate a batch; unlike in `Trainer`, there is a loss where there are no targets too.
+
+        Args:
+            model: The model, maybe wrapped.
+            inputs: As of `compute_loss`.
+            prediction_loss_only: Whether outputs are left out.
+            ignore_keys: Not used; the task names the outputs that are scored.
+
+        Returns:
+            The loss, the outputs `output_keys` and the targets.
+        """
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss, outputs = self.compute_loss(model, inputs, return_outputs=True)
+        if prediction_loss_only:
+            return loss.detach(), None, None
+        return loss.detach(), tuple(outputs[key].detach() for key in self.method.output_keys), inputs.get("labels")
 
     def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
         """Evaluate, with averaged weights where they are kept; see `Trainer`."""

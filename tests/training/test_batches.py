@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from deeplense_hf.training.tasks import ClassificationTask
 
 from deeplense_hf.augmentation.policies import Augmentation
 from deeplense_hf.data.records import RecordBatch, as_table
@@ -10,7 +11,6 @@ from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID, features
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.training.batches import LensBatchDataset, LensCollator
 from deeplense_hf.training.setup import with_validation
-from deeplense_hf.training.tasks import ClassificationTask
 
 
 @pytest.fixture

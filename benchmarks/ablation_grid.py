@@ -1,0 +1,86 @@
+"""The grid of `benchmarks/ablation.py`: what is compared, declared in one place."""
+
+from dataclasses import dataclass
+
+DATA = ("--dataset", "model_1", "--images_per_class", "6000")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the grid.
+
+    Attributes:
+        name: Name in table and plot.
+        group: What it is compared with.
+        options: Options of `scripts/train.py` beside the defaults; `{models}` is the folder of all cells' models.
+        seeds: Seeds it is trained with.
+        metric: Validation score that is compared.
+        data: Options of the data set.
+    """
+
+    name: str
+    group: str
+    options: str = ""
+    seeds: tuple[int, ...] = (0,)
+    metric: str = "roc_auc"
+    data: tuple[str, ...] = DATA
+
+    @property
+    def words(self) -> list[str]:
+        """Options as words of a command line."""
+        return [*self.data, *self.options.split()]
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step."""
+        words = self.words
+        flag = "--per_device_train_batch_size"
+        return int(words[words.index(flag) + 1]) if flag in words else 64
+
+    @property
+    def builds_on_another(self) -> bool:
+        """Whether it needs the model of another cell."""
+        return "{models}" in self.options
+
+
+THREE = (0, 1, 2)
+
+GRID: tuple[Cell, ...] = (
+    Cell("default", "family", seeds=THREE),
+    Cell("vit-tiny", "family", "--model deeplense-vit-tiny", seeds=THREE),
+    Cell("swin-patch-stem", "stem", "--model_options stem=patch", seeds=THREE),
+    Cell("stretch-none", "stretch", "--stretch none"),
+    Cell("stretch-sqrt", "stretch", "--stretch sqrt"),
+    Cell("stretch-log", "stretch", "--stretch log"),
+    Cell("augmentation-none", "augmentation", "--augmentation none"),
+    Cell("augmentation-standard", "augmentation", "--augmentation standard"),
+    Cell("augmentation-lens", "augmentation", "--augmentation lens"),
+    Cell("mixup", "augmentation", "--mixing mixup"),
+    Cell("cutmix", "augmentation", "--mixing cutmix --mixing_alpha 1.0"),
+    Cell("focal", "loss", "--loss focal"),
+    Cell("asymmetric", "loss", "--loss asymmetric"),
+    Cell("label-smoothing", "loss", "--label_smoothing_factor 0.1"),
+    Cell("sgd", "optimiser", "--optim sgd --optim_args momentum=0.9,nesterov=True --learning_rate 0.1"),
+    Cell("adafactor", "optimiser", "--optim adafactor"),
+    Cell("rate-1e-3", "optimiser", "--learning_rate 1e-3"),
+    Cell("rate-4e-3", "optimiser", "--learning_rate 4e-3"),
+    Cell("layer-decay", "optimiser", "--layer_decay 0.8"),
+    Cell("averaged-weights", "optimiser", "--ema_decay 0.98"),
+    Cell("linear", "schedule", "--lr_scheduler_type linear"),
+    Cell("constant", "schedule", "--lr_scheduler_type constant_with_warmup"),
+    Cell("no-clipping", "clipping", "--max_grad_norm 0"),
+    Cell("batch-32", "optimiser", "--per_device_train_batch_size 32 --learning_rate 1.4e-3"),
+    Cell("curriculum-visibility", "progressive learning", "--curriculum visibility"),
+    Cell("curriculum-loss", "progressive learning", "--curriculum loss"),
+    Cell("progressive-size", "progressive learning", "--progressive_size 0.5"),
+    Cell("teacher-small", "distillation", "--model deeplense-swin-small"),
+    Cell("distilled", "distillation", "--teachers {models}/default-1/run"),
+    Cell("distilled-two-teachers", "distillation", "--teachers {models}/default-1/run {models}/default-2/run"),
+    Cell(
+        "masked-modelling",
+        "pretraining",
+        "--task masked_image_modeling --augmentation dihedral",
+        metric="reconstruction_error",
+    ),
+    Cell("from-masked-modelling", "pretraining", "--model {models}/masked-modelling-0/run"),
+)
