@@ -1,11 +1,11 @@
 """What the families' configurations have in common, and the checks of options."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from .configuration_heads import DeepLenseHeadConfig, check_choice
+from .configuration_heads import SYMMETRIES, DeepLenseHeadConfig, check_choice
 
-STEMS = ("patch", "conv")
+STEMS = ("patch", "conv", "inverted", "equivariant")
 RESIDUAL_INITS = ("zero", "normal")
 
 
@@ -16,9 +16,12 @@ class DeepLenseConfig(DeepLenseHeadConfig):
         image_size: Side, or height and width, of the images that the model is made for [pixels].
         patch_size: Total stride of the stem [pixels].
         num_channels: Bands of an image.
-        stem: `patch` (one strided convolution) or `conv` (residual convolutional stages).
+        stem: `patch` (one strided convolution), `conv` (stages of residual convolutions), `inverted` (stages of
+            inverted bottlenecks) or `equivariant` (stages whose filters come in all eight orientations of the square).
+        symmetry: As of every head, or `equivariant`: the model is built so that its answers do not depend on the
+            orientation of an image, at no cost; needs the stem of that name.
         stem_channels: Channels of each stage of a convolutional stem; every stage but the first halves the resolution,
-            and the convolution before them has the stride that is left.
+            and what is left of `patch_size` comes before them.
         stem_blocks: Residual blocks of each stage.
         stem_act: Activation of a convolutional stem.
         mlp_ratio: Width of the hidden layer of a block, relative to its tokens.
@@ -37,6 +40,8 @@ class DeepLenseConfig(DeepLenseHeadConfig):
     Source:
         Convolutional stems: Xiao et al. (2021), arXiv:2106.14881.
     """
+
+    symmetries: ClassVar[tuple[str, ...]] = (*SYMMETRIES, "equivariant")
 
     image_size: int | Sequence[int] = 48
     patch_size: int = 8
@@ -66,7 +71,11 @@ class DeepLenseConfig(DeepLenseHeadConfig):
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and less than 1.")
-        if self.stem == "conv":
+        if self.symmetry == "equivariant" and self.stem != "equivariant":
+            raise ValueError(f"symmetry='equivariant' needs stem='equivariant', not '{self.stem}'.")
+        if self.symmetry != "none" and len(set(as_pair(self.image_size))) > 1:
+            raise ValueError(f"symmetry='{self.symmetry}' needs square images, not image_size={self.image_size}.")
+        if self.stem != "patch":
             if not self.stem_channels or min(self.stem_channels) < 1:
                 raise ValueError(
                     f"stem_channels={tuple(self.stem_channels)} must be positive numbers, for example (16, 32)."
@@ -74,7 +83,21 @@ class DeepLenseConfig(DeepLenseHeadConfig):
             if self.stem_blocks < 0:
                 raise ValueError(f"stem_blocks={self.stem_blocks} must not be negative.")
             first_stride(self.patch_size, self.stem_channels)
+        if self.stem == "equivariant":
+            self._check_equivariant()
         super().__post_init__(**kwargs)
+
+    def _check_equivariant(self) -> None:
+        """Check that channels come in eight orientations, and that no rounding of sizes prefers a side."""
+        if any(channels % 8 for channels in self.stem_channels):
+            raise ValueError(
+                f"stem_channels={tuple(self.stem_channels)} must be multiples of 8, the orientations of the square."
+            )
+        if self.symmetry == "equivariant" and any(side % self.patch_size for side in as_pair(self.image_size)):
+            raise ValueError(
+                f"symmetry='equivariant' needs image_size={self.image_size} to be a multiple of "
+                f"patch_size={self.patch_size}."
+            )
 
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """What every head needs to know: the task, the targets of a regression, masks, and how anomalies are scored."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
 UNCERTAINTIES = ("predicted", "constant")
+SYMMETRIES = ("none", "average")
 ANOMALY_SCORES = ("reconstruction", "mahalanobis", "nearest_neighbours")
 
 
@@ -14,6 +15,8 @@ class DeepLenseHeadConfig(PreTrainedConfig):
 
     Args:
         task: What the model answers, a name of `deeplense_hf.tasks`; a classifier when absent.
+        symmetry: `average`: in evaluation mode answers are averaged over the eight orientations of the square, at eight
+            times the cost, so that they do not depend on the orientation of an image; `none`: they are not.
         target_mean: Mean of each target of a regression over the training images [units of the target].
         target_std: Standard deviation of each target [units of the target].
         target_units: Unit of each target.
@@ -34,6 +37,8 @@ class DeepLenseHeadConfig(PreTrainedConfig):
         ValueError: If an option is out of range.
     """
 
+    # what `symmetry` may be; families that are equivariant themselves can more
+    symmetries: ClassVar[tuple[str, ...]] = SYMMETRIES
     # outputs that `Trainer` does not gather
     keys_to_ignore_at_inference = [  # noqa: RUF012
         "hidden_states",
@@ -48,6 +53,7 @@ class DeepLenseHeadConfig(PreTrainedConfig):
     ]
 
     task: str | None = None
+    symmetry: str = "none"
     target_mean: Sequence[float] | None = None
     target_std: Sequence[float] | None = None
     target_units: Sequence[str] | None = None
@@ -63,6 +69,7 @@ class DeepLenseHeadConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Check the options."""
+        check_choice("symmetry", self.symmetry, self.symmetries)
         check_choice("uncertainty", self.uncertainty, UNCERTAINTIES)
         check_choice("anomaly_score", self.anomaly_score, ANOMALY_SCORES)
         if not 0 < self.mask_ratio < 1:

@@ -11,6 +11,7 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple
 
 from .outputs import DeepLenseClassifierOutput, DeepLenseModelOutput, DeepLenseRegressionOutput
+from .symmetry import ORIENTATIONS, orient
 
 # the logarithm of a variance beyond this says "no idea" or "perfect", and its exponential would overflow
 LOG_VARIANCE_LIMIT = 10.0
@@ -40,8 +41,19 @@ class PooledHeadMixin:
         raise NotImplementedError
 
     def features(self, pixel_values: Tensor | None, **kwargs: Any) -> DeepLenseModelOutput:
-        """Compute features, `(batch, width)` and what was asked for; see the family's model."""
-        return self.backbone(pixel_values, return_dict=True, **kwargs)
+        """Compute features, `(batch, width)` and what was asked for; see the family's model.
+
+        With `symmetry="average"` in evaluation mode, features are averaged over the orientations of the image, and with
+        them what a linear head makes of them.
+        """
+        outputs = self.backbone(pixel_values, return_dict=True, **kwargs)
+        if self.config.symmetry == "average" and not self.training and pixel_values is not None:
+            turned = (orient(pixel_values, number) for number in range(1, ORIENTATIONS))
+            parts = [outputs, *(self.backbone(images, return_dict=True, **kwargs) for images in turned)]
+            for name in ("pooler_output", "distillation_output"):
+                if getattr(outputs, name) is not None:
+                    setattr(outputs, name, torch.stack([getattr(part, name) for part in parts]).mean(dim=0))
+        return outputs
 
     def pooled(self, pixel_values: Tensor | None, **kwargs: Any) -> Tensor:
         """Return the features alone, `(batch, width)`."""

@@ -1,4 +1,4 @@
-"""Layers that the families share: stems, attention, feed-forward, pre-norm block, stochastic depth."""
+"""Layers that the families share: attention, feed-forward, pre-norm block, stochastic depth."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .configuration_deeplense import DeepLenseConfig, first_stride
+from .configuration_deeplense import DeepLenseConfig
 
 
 def eager_attention(
@@ -87,124 +87,12 @@ def drop_path_rates(last: float, blocks: int) -> list[float]:
     return [last * index / max(blocks - 1, 1) for index in range(blocks)]
 
 
-class PatchStem(nn.Module):
-    """Non-overlapping patches by one strided convolution; images are padded to whole patches.
-
-    Args:
-        config: `patch_size` and `num_channels`.
-        dim: Width of the tokens.
-    """
-
-    def __init__(self, config: DeepLenseConfig, dim: int) -> None:
-        super().__init__()
-        self.patch_size = config.patch_size
-        self.projection = nn.Conv2d(config.num_channels, dim, config.patch_size, config.patch_size)
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """Map `(batch, channels, height, width)` to `(batch, dim, rows, columns)`."""
-        height, width = pixel_values.shape[-2:]
-        bottom, right = -height % self.patch_size, -width % self.patch_size
-        if bottom or right:
-            pixel_values = nn.functional.pad(pixel_values, (0, right, 0, bottom))
-        return self.projection(pixel_values)
-
-
 class LastLinear(nn.Linear):
     """Linear layer that ends a residual branch, and may start from zero so that the branch adds nothing at first."""
 
 
 class LastNorm(nn.BatchNorm2d):
     """Batch normalisation that ends a residual branch, and may start from zero so that the branch adds nothing."""
-
-
-class ResidualConvBlock(nn.Module):
-    """Two 3x3 convolutions with a residual connection.
-
-    Args:
-        channels_in: Channels that come in.
-        channels_out: Channels that go out.
-        stride: 2 halves the resolution.
-        activation: Name of the activation.
-
-    Source:
-        He et al. (2016), arXiv:1512.03385, with the pooled shortcut of He et al. (2019), arXiv:1812.01187. Batch
-        normalisation, since group normalisation halves the speed of training on a CPU.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int, stride: int, activation: str) -> None:
-        super().__init__()
-        self.conv_1 = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
-        self.norm_1 = nn.BatchNorm2d(channels_out)
-        self.conv_2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
-        self.norm_2 = LastNorm(channels_out)
-        self.activation = ACT2FN[activation]
-        shortcut: list[nn.Module] = []
-        if stride > 1:
-            # odd sizes round up as the strided convolution does
-            shortcut.append(nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False))
-        if stride > 1 or channels_in != channels_out:
-            shortcut += [nn.Conv2d(channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out)]
-        self.shortcut = nn.Sequential(*shortcut)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map `(batch, channels_in, height, width)` to `(batch, channels_out, height / stride, width / stride)`."""
-        branch = self.activation(self.norm_1(self.conv_1(features)))
-        return self.activation(self.norm_2(self.conv_2(branch)) + self.shortcut(features))
-
-
-class ConvStem(nn.Module):
-    """Residual convolutional stages; every stage but the first halves the resolution.
-
-    Substructure shows at the scale of a pixel or two, which overlapping convolutions at full resolution see and
-    patches of several pixels must learn to undo.
-
-    Args:
-        config: `patch_size`, `num_channels`, `stem_channels`, `stem_blocks`, `stem_act`.
-        dim: Width of the tokens.
-
-    Source:
-        Xiao et al. (2021), arXiv:2106.14881 (early convolutions), with residual stages.
-    """
-
-    def __init__(self, config: DeepLenseConfig, dim: int) -> None:
-        super().__init__()
-        channels = list(config.stem_channels)
-        act = config.stem_act
-        self.entry = nn.Conv2d(
-            config.num_channels, channels[0], 3, first_stride(config.patch_size, channels), 1, bias=False
-        )
-        self.norm = nn.BatchNorm2d(channels[0])
-        self.activation = ACT2FN[act]
-        blocks: list[nn.Module] = []
-        for stage, width in enumerate(channels):
-            before = channels[max(stage - 1, 0)]
-            # without residual blocks a stage is the halving block alone
-            count = max(config.stem_blocks, 1 if stage else 0)
-            for index in range(count):
-                first = index == 0
-                blocks.append(ResidualConvBlock(before if first else width, width, 2 if first and stage else 1, act))
-        self.blocks = nn.Sequential(*blocks)
-        self.projection = nn.Conv2d(channels[-1], dim, 1)
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """Map `(batch, channels, height, width)` to `(batch, dim, rows, columns)`."""
-        # in this layout training is 1.6 times as fast on a CPU (not `contiguous`: it leaves one band as it is)
-        features = self.entry(pixel_values.to(memory_format=torch.channels_last))
-        features = self.activation(self.norm(features))
-        return self.projection(self.blocks(features))
-
-
-def build_stem(config: DeepLenseConfig, dim: int) -> PatchStem | ConvStem:
-    """Make the stem that a configuration asks for.
-
-    Args:
-        config: A family's configuration.
-        dim: Width of the tokens.
-
-    Returns:
-        A layer from pixels to a map of tokens.
-    """
-    return PatchStem(config, dim) if config.stem == "patch" else ConvStem(config, dim)
 
 
 class Attention(nn.Module):

@@ -114,7 +114,7 @@ class MaskedImageModelingMixin(PooledHeadMixin):
             Features, and images of the shape of `images`.
         """
         hidden = self.mask_value[:, None, None].to(images.dtype)
-        outputs = self.features(images * (1 - mask) + hidden * mask, **kwargs)
+        outputs = self.backbone(images * (1 - mask) + hidden * mask, return_dict=True, **kwargs)
         size = (images.shape[-2], images.shape[-1])
         backbone: Any = self.backbone
         maps = backbone.last_map(outputs, size)

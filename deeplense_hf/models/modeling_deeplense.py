@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_deeplense import DeepLenseConfig
+from .equivariant import LastOrientedNorm
 from .layers import LastLinear, LastNorm
 from .outputs import DeepLenseModelOutput
 
@@ -42,7 +43,7 @@ class DeepLensePreTrainedModel(PreTrainedModel):
         """Set initial weights, also of what a checkpoint lacks."""
         super()._init_weights(module)
         # by layer, not by block: of custom code, transformers passes modules with weights of their own only
-        if isinstance(module, LastLinear | LastNorm) and self.config.residual_init == "zero":
+        if isinstance(module, LastLinear | LastNorm | LastOrientedNorm) and self.config.residual_init == "zero":
             init.zeros_(module.weight)
         elif isinstance(module, nn.Linear | nn.Conv2d):
             if self.config.initializer_range is not None:

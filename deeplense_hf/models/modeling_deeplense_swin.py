@@ -13,10 +13,12 @@ from transformers.utils.output_capturing import capture_outputs
 from .anomaly import AnomalyDetectionMixin
 from .configuration_deeplense_swin import DeepLenseSwinConfig
 from .heads import ImageClassificationMixin, ImageRegressionMixin
-from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
+from .layers import Attention, PreNormBlock, drop_path_rates
 from .masked_modeling import MaskedImageModelingMixin
 from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
 from .outputs import DeepLenseModelOutput
+from .stems import build_stem
+from .symmetry import symmetrised
 from .windows import join_windows, relative_position_bias, split_windows, window_grid, window_mask
 
 
@@ -59,7 +61,10 @@ class WindowAttention(Attention):
         qkv = qkv.permute(5, 0, 1, 3, 6, 2, 4, 7)  # qkv, batch, down, across, heads, height, width, head_dim
         query, key, value = (part.reshape(batch, windows * self.heads, length, -1) for part in qkv.unbind(0))
 
-        bias = relative_position_bias(self.position_bias, size, grid.window)[None]
+        table: Tensor = self.position_bias
+        if self.config.symmetry == "equivariant":
+            table = symmetrised(table.T.unflatten(1, (2 * size - 1, 2 * size - 1))).flatten(1).T
+        bias = relative_position_bias(table, size, grid.window)[None]
         mask = window_mask(grid, bias)
         bias = bias.expand(windows, -1, -1, -1) if mask is None else bias + mask[:, None]
         bias = bias.reshape(1, windows * self.heads, length, length)
@@ -96,6 +101,24 @@ class PatchMerging(nn.Module):
         return self.reduction(self.norm(tokens))
 
 
+class PatchPooling(nn.Module):
+    """Halve the resolution and double the width by averaging 2x2 tokens, which prefers no side.
+
+    Args:
+        dim: Width of the tokens that come in.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.expansion = nn.Linear(dim, 2 * dim, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map `(batch, rows, columns, dim)`, both even, to `(batch, rows / 2, columns / 2, 2 * dim)`."""
+        pooled = nn.functional.avg_pool2d(tokens.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+        return self.expansion(self.norm(pooled))
+
+
 class SwinStage(nn.Module):
     """Blocks at one resolution, then the step to the next.
 
@@ -112,7 +135,8 @@ class SwinStage(nn.Module):
         for index, rate in enumerate(rates):
             attention = WindowAttention(config, dim, config.num_heads[stage], shifted=index % 2 == 1)
             self.blocks.append(PreNormBlock(config, attention, dim, rate))
-        self.merge = PatchMerging(dim) if stage < len(config.depths) - 1 else None
+        halve = PatchPooling if config.symmetry == "equivariant" else PatchMerging
+        self.merge = halve(dim) if stage < len(config.depths) - 1 else None
 
     def forward(self, tokens: Tensor, rows: int, columns: int, **kwargs: Any) -> Tensor:
         """Run the stage.

@@ -11,10 +11,12 @@ from .anomaly import AnomalyDetectionMixin
 from .configuration_deeplense import as_pair
 from .configuration_deeplense_vit import DeepLenseViTConfig
 from .heads import ImageClassificationMixin, ImageRegressionMixin
-from .layers import Attention, PreNormBlock, build_stem, drop_path_rates
+from .layers import Attention, PreNormBlock, drop_path_rates
 from .masked_modeling import MaskedImageModelingMixin
 from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
 from .outputs import DeepLenseModelOutput
+from .stems import build_stem
+from .symmetry import symmetrised
 
 
 class PositionEmbedding(nn.Module):
@@ -32,6 +34,7 @@ class PositionEmbedding(nn.Module):
         height, width = as_pair(config.image_size)
         # stems round incomplete patches up
         self.grid = (-(-height // config.patch_size), -(-width // config.patch_size))
+        self.symmetric = config.symmetry == "equivariant"
         self.class_token = nn.Parameter(torch.zeros(1, 1, config.hidden_size))
         # with its position, which a table of its own would hold otherwise
         self.distillation_token = (
@@ -54,6 +57,9 @@ class PositionEmbedding(nn.Module):
             ValueError: If the grid differs and must not be interpolated.
         """
         table: Tensor = self.table
+        if self.symmetric:
+            image_table = symmetrised(table[:, 1:].transpose(1, 2).unflatten(2, self.grid))
+            table = torch.cat((table[:, :1], image_table.flatten(2).transpose(1, 2)), dim=1)
         if grid != self.grid:
             if not interpolate:
                 raise ValueError(
