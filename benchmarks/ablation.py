@@ -167,7 +167,7 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    cells = [cell for cell in GRID if results[cell.name] and cell.metric == "roc_auc"]
+    cells = [cell for cell in GRID if results[cell.name] and "--task" not in cell.options and cell.metric == "roc_auc"]
     if not cells:
         return
     figure = Figure(figsize=(7, 1.2 + 0.22 * len(cells)), layout="constrained")

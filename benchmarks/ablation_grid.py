@@ -44,14 +44,31 @@ class Cell:
 
 
 THREE = (0, 1, 2)
+AXION_MASS = "--task regression --targets log10_axion_mass_ev"
+HUBER = "--loss huber --uncertainty constant"
+ANOMALY = "--task anomaly_detection"
 
 GRID: tuple[Cell, ...] = (
     Cell("default", "family", seeds=THREE),
     Cell("vit-tiny", "family", "--model deeplense-vit-tiny", seeds=THREE),
+    Cell("resnet-18", "family", "--model resnet-18 --learning_rate 1e-3", seeds=THREE),
+    # the baseline is tuned as ours is: learning rate, image size, weight decay
+    Cell("resnet-18-rate-3e-4", "baseline", "--model resnet-18 --learning_rate 3e-4"),
+    Cell("resnet-18-rate-2e-3", "baseline", "--model resnet-18 --learning_rate 2e-3"),
+    Cell("resnet-18-96-pixels", "baseline", "--model resnet-18 --learning_rate 1e-3 --image_size 96"),
+    Cell("resnet-18-sgd", "baseline", "--model resnet-18 --optim sgd --optim_args momentum=0.9 --learning_rate 0.05"),
     Cell("swin-patch-stem", "stem", "--model_options stem=patch", seeds=THREE),
     Cell("swin-equivariant", "stem", "--model_options stem=equivariant symmetry=equivariant", seeds=THREE),
+    Cell(
+        "swin-equivariant-wide",
+        "stem",
+        "--model_options stem=equivariant symmetry=equivariant stem_channels=[32,64,128,256]",
+    ),
     Cell("vit-equivariant", "stem", "--model deeplense-vit-tiny --model_options stem=equivariant symmetry=equivariant"),
     Cell("swin-inverted-stem", "stem", "--model_options stem=inverted"),
+    Cell("swin-wide-stem", "stem", "--model_options stem_channels=[24,48,96,192]"),
+    Cell("swin-early-halving", "stem", "--model_options stem_channels=[32,64,128]"),
+    Cell("answers-averaged", "symmetry", "--model_options symmetry=average", seeds=THREE),
     Cell("stretch-none", "stretch", "--stretch none"),
     Cell("stretch-sqrt", "stretch", "--stretch sqrt"),
     Cell("stretch-log", "stretch", "--stretch log"),
@@ -67,23 +84,25 @@ GRID: tuple[Cell, ...] = (
     Cell("adafactor", "optimiser", "--optim adafactor"),
     Cell("rate-1e-3", "optimiser", "--learning_rate 1e-3"),
     Cell("rate-4e-3", "optimiser", "--learning_rate 4e-3"),
+    Cell("batch-32", "optimiser", "--per_device_train_batch_size 32 --learning_rate 1.4e-3"),
     Cell("layer-decay", "optimiser", "--layer_decay 0.8"),
     Cell("averaged-weights", "optimiser", "--ema_decay 0.98"),
     Cell("linear", "schedule", "--lr_scheduler_type linear"),
     Cell("constant", "schedule", "--lr_scheduler_type constant_with_warmup"),
     Cell("no-clipping", "clipping", "--max_grad_norm 0"),
-    Cell("batch-32", "optimiser", "--per_device_train_batch_size 32 --learning_rate 1.4e-3"),
+    Cell("clipping-0.3", "clipping", "--max_grad_norm 0.3"),
     Cell("curriculum-visibility", "progressive learning", "--curriculum visibility"),
     Cell("curriculum-loss", "progressive learning", "--curriculum loss"),
     Cell("progressive-size", "progressive learning", "--progressive_size 0.5"),
-    Cell("teacher-small", "distillation", "--model deeplense-swin-small"),
     Cell("distilled", "distillation", "--teachers {models}/default-1/run"),
     Cell("distilled-two-teachers", "distillation", "--teachers {models}/default-1/run {models}/default-2/run"),
-    Cell(
-        "masked-modelling",
-        "pretraining",
-        "--task masked_image_modeling --augmentation dihedral",
-        metric="reconstruction_error",
-    ),
+    Cell("masked-modelling", "pretraining", "--task masked_image_modeling", metric="reconstruction_error"),
     Cell("from-masked-modelling", "pretraining", "--model {models}/masked-modelling-0/run"),
+    Cell("axion-mass", "regression of the axion mass", AXION_MASS, metric="r2"),
+    Cell("axion-mass-beta-nll", "regression of the axion mass", f"{AXION_MASS} --loss beta_nll", metric="r2"),
+    Cell("axion-mass-huber", "regression of the axion mass", f"{AXION_MASS} {HUBER}", metric="r2"),
+    Cell("reconstruction", "anomaly detection", ANOMALY, metric="roc_auc"),
+    Cell("mahalanobis", "anomaly detection", f"{ANOMALY} --anomaly_score mahalanobis"),
+    Cell("nearest-neighbours", "anomaly detection", f"{ANOMALY} --anomaly_score nearest_neighbours"),
+    Cell("reconstruction-4-pixels", "anomaly detection", f"{ANOMALY} --mask_size 4"),
 )

@@ -13,12 +13,20 @@ from transformers import (
     AutoModelForMaskedImageModeling,
 )
 
-from . import modeling_deeplense_swin, modeling_deeplense_vit
+from . import modeling_deeplense_backbone, modeling_deeplense_swin, modeling_deeplense_vit
 from .auto_classes import AutoModelForAnomalyDetection, AutoModelForImageRegression
+from .configuration_deeplense_backbone import DeepLenseBackboneConfig
 from .configuration_deeplense_swin import DeepLenseSwinConfig
 from .configuration_deeplense_vit import DeepLenseViTConfig
 from .image_processing_deeplense import DeepLenseImageProcessor
 from .modeling_deeplense import AUTO_CLASSES
+from .modeling_deeplense_backbone import (
+    DeepLenseBackboneForAnomalyDetection,
+    DeepLenseBackboneForImageClassification,
+    DeepLenseBackboneForImageRegression,
+    DeepLenseBackboneForMaskedImageModeling,
+    DeepLenseBackboneModel,
+)
 from .modeling_deeplense_swin import (
     DeepLenseSwinForAnomalyDetection,
     DeepLenseSwinForImageClassification,
@@ -37,6 +45,7 @@ from .modeling_deeplense_vit import (
 _FAMILIES = (
     (DeepLenseSwinConfig, modeling_deeplense_swin, "DeepLenseSwin"),
     (DeepLenseViTConfig, modeling_deeplense_vit, "DeepLenseViT"),
+    (DeepLenseBackboneConfig, modeling_deeplense_backbone, "DeepLenseBackbone"),
 )
 _AUTO_CLASSES = {
     auto_class.__name__: auto_class
@@ -67,6 +76,12 @@ DeepLenseImageProcessor.register_for_auto_class()
 __all__ = [
     "AutoModelForAnomalyDetection",
     "AutoModelForImageRegression",
+    "DeepLenseBackboneConfig",
+    "DeepLenseBackboneForAnomalyDetection",
+    "DeepLenseBackboneForImageClassification",
+    "DeepLenseBackboneForImageRegression",
+    "DeepLenseBackboneForMaskedImageModeling",
+    "DeepLenseBackboneModel",
     "DeepLenseImageProcessor",
     "DeepLenseSwinConfig",
     "DeepLenseSwinForAnomalyDetection",

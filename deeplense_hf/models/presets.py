@@ -4,12 +4,14 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from .configuration_deeplense_backbone import DeepLenseBackboneConfig
 from .configuration_deeplense_swin import DeepLenseSwinConfig
 from .configuration_deeplense_vit import DeepLenseViTConfig
 
 FAMILIES: dict[str, type[PreTrainedConfig]] = {
     "deeplense-swin": DeepLenseSwinConfig,
     "deeplense-vit": DeepLenseViTConfig,
+    "resnet": DeepLenseBackboneConfig,
 }
 
 # options that differ from the family's defaults
@@ -60,6 +62,27 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 12,
         "num_attention_heads": 12,
         "drop_path_rate": 0.2,
+    },
+    # baselines, without pretrained weights
+    "resnet-test": {
+        "backbone_config": {
+            "model_type": "resnet",
+            "layer_type": "basic",
+            "embedding_size": 8,
+            "hidden_sizes": (8, 16),
+            "depths": (1, 1),
+        },
+        "output_stride": 8,
+    },
+    "resnet-18": {
+        "backbone_config": {
+            "model_type": "resnet",
+            "layer_type": "basic",
+            "embedding_size": 64,
+            "hidden_sizes": (64, 128, 256, 512),
+            "depths": (2, 2, 2, 2),
+        },
+        "output_stride": 32,
     },
 }
 

@@ -1,5 +1,6 @@
 """Layers of a model by depth: learning rates that fall towards the stem, and layers that keep their weights."""
 
+import math
 import re
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import nn
 # names of what comes before the first block: DeepLense stems, and the embeddings of stock models
 _FIRST = ("stem", "embed", "positions", "mask_value", "distillation_token", "cls_token")
 # names of lists of blocks or stages, DeepLense and stock; what is in them is numbered
-_NUMBERED = re.compile(r"(?:^|\.)(stages|blocks|layers|layer|encoder\.block)\.(\d+)(?:\.|$)")
+_NUMBERED = re.compile(r"(?:^|\.)(?:stages|blocks|layers|layer|block)\.?(\d+)(?=\.|$)")
 # parameters with more than one dimension that decay would pull towards nothing in particular
 _WITHOUT_DECAY = ("position", "cls_token", "class_token", "distillation_token", "mask_value", "relative_position")
 
@@ -25,7 +26,9 @@ def layer_numbers(model: nn.Module) -> dict[str, int]:
     """
     names = [name for name, _ in model.named_parameters()]
     places = {name: _place(name) for name in names if name.startswith("backbone.")}
-    order = {place: number for number, place in enumerate(sorted({place for place in places.values() if place}))}
+    # what ends a stage has one number less than its blocks and comes after them
+    found = sorted({place for place in places.values() if place}, key=lambda place: (*place, math.inf))
+    order = {place: number for number, place in enumerate(found)}
     blocks = len(order)
     numbers = {}
     for name in names:
@@ -44,7 +47,8 @@ def _place(name: str) -> tuple[int, ...]:
     # a stem of blocks is one layer
     if any(part in ("stem", "embeddings") for part in name.split(".")):
         return ()
-    return tuple(int(match[1]) for match in _NUMBERED.findall(name))
+    # stage and block; what is numbered within a block belongs together
+    return tuple(map(int, _NUMBERED.findall(name)))[:2]
 
 
 def parameter_groups(

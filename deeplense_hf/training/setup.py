@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ import deeplense_hf.models  # noqa: F401 - registers the families with the Auto 
 from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import IMAGE, PIXEL_SCALE, SYSTEM_ID
 from deeplense_hf.data.splits import split_by_hash
+from deeplense_hf.models.adaptation import UNTRAINED_PREFIX, adapt_pretrained
+from deeplense_hf.models.configuration_deeplense import as_pair
+from deeplense_hf.models.configuration_deeplense_backbone import DeepLenseBackboneConfig
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 from deeplense_hf.models.presets import PRESETS, build_config
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
@@ -138,7 +142,11 @@ def build_model_and_processor(
             f"model '{options.model}' is not a named size ({', '.join(sorted(PRESETS))}), nor a folder with a "
             "config.json."
         )
+    if options.model.startswith(UNTRAINED_PREFIX):
+        return _adapted(options, task, splits, head_options)
     config = AutoConfig.from_pretrained(options.model)
+    if not config.model_type.startswith("deeplense_"):
+        return _adapted(options, task, splits, head_options)
     expected = getattr(config, "num_channels", 3)
     if expected != bands:
         raise ValueError(f"model '{options.model}' takes images of {expected} bands, but the data set has {bands}.")
@@ -151,6 +159,18 @@ def build_model_and_processor(
     with quiet_loading():
         model = task.auto_class.from_pretrained(options.model, config=config)
     return model, AutoImageProcessor.from_pretrained(options.model)
+
+
+def _adapted(
+    options: TrainOptions, task: Task, splits: DatasetDict, head_options: dict[str, Any]
+) -> tuple[PreTrainedModel, Any]:
+    """Put a vision model of transformers or timm behind the task's head, for the data's bands."""
+    bands = reference_split(splits).features[IMAGE].shape[0]
+    head_class = task.auto_class._model_mapping[DeepLenseBackboneConfig]
+    with quiet_loading():
+        model = adapt_pretrained(options.model, head_class, bands, options.image_size, **head_options)
+    side = as_pair(model.config.image_size)[0]
+    return model, new_processor(replace(options, image_size=side), splits)
 
 
 @contextmanager

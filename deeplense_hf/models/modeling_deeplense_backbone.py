@@ -1,0 +1,176 @@
+"""Any vision model of transformers or timm behind DeepLense heads."""
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+from .anomaly import AnomalyDetectionMixin
+from .configuration_deeplense_backbone import DeepLenseBackboneConfig
+from .heads import ImageClassificationMixin, ImageRegressionMixin
+from .masked_modeling import MaskedImageModelingMixin
+from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
+from .outputs import DeepLenseModelOutput
+
+
+class DeepLenseBackbonePreTrainedModel(DeepLensePreTrainedModel):
+    """Base of the family; the wrapped model initialises its own weights."""
+
+    config: DeepLenseBackboneConfig  # type: ignore[assignment] # no stem of ours
+    config_class = DeepLenseBackboneConfig
+    _family = "DeepLenseBackbone"
+    _input_embed_layer = "network"
+    _can_compile_fullgraph = False
+
+
+class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
+    """Features of a vision model of transformers or timm.
+
+    Args:
+        config: The configuration.
+    """
+
+    def __init__(self, config: DeepLenseBackboneConfig) -> None:
+        super().__init__(config)
+        self.network = AutoModel.from_config(
+            config.backbone_config, **network_options(config.backbone_config, config.pooling)
+        )
+        accepted = inspect.signature(self.network.forward).parameters
+        self.interpolates = "interpolate_pos_encoding" in accepted
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor | None = None,
+        interpolate_pos_encoding: bool = False,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> DeepLenseModelOutput | tuple[Any, ...]:
+        """Compute features.
+
+        Args:
+            pixel_values: Processed images, `(batch, num_channels, height, width)`.
+            interpolate_pos_encoding: Whether images of another size than configured are accepted, by families that can.
+            output_hidden_states: Whether the model's own hidden states are returned.
+            output_attentions: Whether its attention weights are returned, by families that have some.
+            return_dict: Whether an object is returned rather than a tuple.
+            **kwargs: Nothing that the wrapped model would not be given.
+
+        Returns:
+            Features, one vector per image, the last map, and what was asked for.
+
+        Raises:
+            ValueError: If the images have another number of bands than the model.
+        """
+        images = check_pixels(pixel_values, self.config.num_channels)
+        options: dict[str, Any] = {"return_dict": True}
+        if self.interpolates:
+            options["interpolate_pos_encoding"] = interpolate_pos_encoding
+        for name, value in (("output_hidden_states", output_hidden_states), ("output_attentions", output_attentions)):
+            if value:
+                options[name] = value
+        outputs = self.network(images, **options)
+        last = outputs.last_hidden_state
+        features = last if last.ndim == 4 else self._as_map(last, images)
+        tokens = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last
+        result = DeepLenseModelOutput(
+            last_hidden_state=tokens,
+            pooler_output=self._pooled(outputs, tokens, features),
+            hidden_states=outputs.get("hidden_states"),
+            attentions=outputs.get("attentions"),
+            feature_maps=(features,),
+        )
+        wants_dict = self.config.return_dict if return_dict is None else return_dict
+        return result if wants_dict else result.to_tuple()
+
+    def last_map(self, outputs: DeepLenseModelOutput, size: tuple[int, int]) -> Tensor:
+        """View the features of an image as a map that covers it; stock models may leave out its last pixels.
+
+        Args:
+            outputs: What this model returned.
+            size: Height and width of the images [pixels].
+
+        Returns:
+            `(batch, width, rows, columns)`.
+        """
+        stride = self.config.output_stride
+        grid = -(-size[0] // stride), -(-size[1] // stride)
+        maps = outputs.feature_maps
+        if maps is None:
+            raise ValueError("these outputs have no feature_maps; they are not those of this model.")
+        if maps[-1].shape[-2:] == grid:
+            return maps[-1]
+        return nn.functional.interpolate(maps[-1], grid, mode="bilinear", align_corners=False)
+
+    def _as_map(self, tokens: Tensor, images: Tensor) -> Tensor:
+        """View tokens as a map, without class and distillation tokens."""
+        stride = self.config.output_stride
+        rows, columns = images.shape[-2] // stride, images.shape[-1] // stride
+        if rows * columns > tokens.shape[1]:
+            raise ValueError(
+                f"{tokens.shape[1]} tokens are no map of {rows}x{columns}; output_stride={stride} is not this model's."
+            )
+        return tokens[:, -rows * columns :].unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+
+    def _pooled(self, outputs: Any, tokens: Tensor, features: Tensor) -> Tensor:
+        """Return one vector per image, `(batch, width)`."""
+        if self.config.pooling == "cls":
+            return tokens[:, 0]
+        pooled = outputs.get("pooler_output") if self.config.pooling == "pooler" else None
+        return features.mean(dim=(2, 3)) if pooled is None else torch.flatten(pooled, 1)
+
+
+def network_options(config: Any, pooling: str | None) -> dict[str, Any]:
+    """Leave a pooling layer out where no head reads it; its weights would never learn.
+
+    Args:
+        config: Configuration of the wrapped model.
+        pooling: What the head reads.
+
+    Returns:
+        Options of its constructor.
+    """
+    model_class: Any = MODEL_MAPPING.get(type(config), None)
+    if pooling == "pooler" or model_class is None:
+        return {}
+    accepts = "add_pooling_layer" in inspect.signature(model_class).parameters
+    return {"add_pooling_layer": False} if accepts else {}
+
+
+class DeepLenseBackboneForImageClassification(ImageClassificationMixin, DeepLenseBackbonePreTrainedModel):
+    """A wrapped model with a linear classifier; see `ImageClassificationMixin`."""
+
+    backbone_class = DeepLenseBackboneModel
+
+
+class DeepLenseBackboneForImageRegression(ImageRegressionMixin, DeepLenseBackbonePreTrainedModel):
+    """A wrapped model with expected values and uncertainties; see `ImageRegressionMixin`."""
+
+    backbone_class = DeepLenseBackboneModel
+
+
+class DeepLenseBackboneForMaskedImageModeling(MaskedImageModelingMixin, DeepLenseBackbonePreTrainedModel):
+    """A wrapped model with a light decoder; see `MaskedImageModelingMixin`."""
+
+    backbone_class = DeepLenseBackboneModel
+
+
+class DeepLenseBackboneForAnomalyDetection(AnomalyDetectionMixin, DeepLenseBackbonePreTrainedModel):
+    """A wrapped model with a score of how unlike normal images an image is; see `AnomalyDetectionMixin`."""
+
+    backbone_class = DeepLenseBackboneModel
+
+
+__all__ = [
+    "DeepLenseBackboneForAnomalyDetection",
+    "DeepLenseBackboneForImageClassification",
+    "DeepLenseBackboneForImageRegression",
+    "DeepLenseBackboneForMaskedImageModeling",
+    "DeepLenseBackboneModel",
+    "DeepLenseBackbonePreTrainedModel",
+]
