@@ -37,15 +37,24 @@ class Command:
     heavy_options: tuple[str, ...] = ()
 
 
+_TRAIN_OPTIONS = ("deeplense_hf.training.options:TrainOptions", "deeplense_hf.tasks.options:TaskOptions")
+_TRAIN_HEAVY_OPTIONS = (
+    "deeplense_hf.training.method_options:MethodOptions",
+    "deeplense_hf.training.arguments:LensTrainingArguments",
+)
+
 COMMANDS: dict[str, Command] = {
     "train": Command(
         "train a transformer on lens images and evaluate it on held-out systems",
         "deeplense_hf.training.run:train",
-        ("deeplense_hf.training.options:TrainOptions", "deeplense_hf.tasks.options:TaskOptions"),
-        (
-            "deeplense_hf.training.method_options:MethodOptions",
-            "deeplense_hf.training.arguments:LensTrainingArguments",
-        ),
+        _TRAIN_OPTIONS,
+        _TRAIN_HEAVY_OPTIONS,
+    ),
+    "search": Command(
+        "search the training options of the best validation score",
+        "deeplense_hf.training.search:search",
+        ("deeplense_hf.training.search_options:SearchOptions",),
+        (*_TRAIN_OPTIONS, *_TRAIN_HEAVY_OPTIONS),
     ),
     "simulate": Command(
         "simulate a population of strong lenses as a data set",
@@ -61,6 +70,11 @@ COMMANDS: dict[str, Command] = {
         "measure a trained model on a data set: metrics.json and figures",
         "deeplense_hf.evaluation.run:evaluate",
         ("deeplense_hf.evaluation.run:EvaluateOptions",),
+    ),
+    "ensemble": Command(
+        "join trained models into one that averages their answers",
+        "deeplense_hf.inference.ensemble:ensemble",
+        ("deeplense_hf.inference.ensemble:EnsembleOptions",),
     ),
     "predict": Command(
         "classify image files: one row per image",

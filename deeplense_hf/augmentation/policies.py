@@ -9,15 +9,28 @@ import random
 from collections.abc import Callable
 
 import albumentations as A
+import cv2
 import numpy as np
 
-from .transforms import BackgroundNoise, SubPixelShift
+from .transforms import ExposureChange, PointSpreadBlur, SubPixelShift
 
 POLICIES: dict[str, Callable[[], list[A.BasicTransform]]] = {
     "none": list,
     # The sky has no preferred direction: the eight rotations and flips of the square are exact on a square grid.
     "dihedral": lambda: [A.D4(p=1.0)],
-    "lens": lambda: [A.D4(p=1.0), SubPixelShift(max_shift=1.0, p=0.5), BackgroundNoise(max_fraction=0.3, p=0.5)],
+    # What is usual for photographs, less what changes brightness or size. Turning by any angle and moving by parts of a
+    # pixel interpolate, which smooths the noise and with it what substructure does at the scale of a pixel.
+    "standard": lambda: [
+        A.D4(p=1.0),
+        A.Affine(rotate=(-180, 180), translate_percent=(-0.05, 0.05), border_mode=cv2.BORDER_REFLECT_101, p=0.7),
+    ],
+    # What another telescope, another night or another pixel grid would have made of the same lens.
+    "lens": lambda: [
+        A.D4(p=1.0),
+        ExposureChange(min_share=0.6, p=0.5),
+        PointSpreadBlur(max_sigma=0.5, p=0.3),
+        SubPixelShift(max_shift=1.0, p=0.5),
+    ],
 }
 
 

@@ -12,6 +12,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 import numpy as np
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 
 class SubPixelShift(A.ImageOnlyTransform):
@@ -71,54 +72,133 @@ class SubPixelShift(A.ImageOnlyTransform):
         return np.fft.irfft2(spectrum, s=(height, width), axes=(0, 1)).astype(np.float32)
 
 
-class BackgroundNoise(A.ImageOnlyTransform):
-    """Add Gaussian noise in units of the image's own background noise, without clipping.
+class ExposureChange(A.ImageOnlyTransform):
+    """Turn an image into one of a shorter exposure, with new noise.
 
-    Symmetry: the class does not depend on the depth of the exposure. The background's standard deviation is estimated
-    by the median absolute deviation of the border, so that the transform means the same for counts and for fluxes; a
-    noise-free image stays noise-free.
+    Symmetry: the class does not depend on the depth of the exposure. Counts are thinned: every photon is kept with the
+    probability of the shorter exposure, which is exactly what it would have seen, and counts are divided by it again.
+    An image that holds no counts (rates, subtracted background) gets the noise that the shorter exposure adds to its
+    background; photon noise of bright pixels, whose gain is not known, is left as it is. A noise-free image of that
+    kind stays noise-free.
 
     Args:
-        max_fraction: Largest added standard deviation, as a fraction of the background's.
-        border: Width of the frame the background is measured in [pixels].
+        min_share: Shortest exposure, as a share of the image's own.
+        border: Width of the frame that the background is measured in [pixels].
         p: Probability of applying the transform.
 
     Raises:
-        ValueError: If `max_fraction` is negative or `border` is less than 1.
+        ValueError: If `min_share` is not between 0 and 1, or `border` is less than 1.
 
     Source:
-        Rousseeuw & Croux (1993) for the median absolute deviation and its factor 1.4826.
+        Thinning of a Poisson process: Kingman (1993), section 5.1. Background noise by the median absolute deviation:
+        Rousseeuw & Croux (1993) with the factor 1.4826.
     """
 
-    def __init__(self, max_fraction: float = 0.5, border: int = 4, p: float = 0.5) -> None:
+    def __init__(self, min_share: float = 0.5, border: int = 4, p: float = 0.5) -> None:
         super().__init__(p=p)
-        if max_fraction < 0 or border < 1:
-            raise ValueError(
-                f"max_fraction={max_fraction} must not be negative and border={border} must be at least 1."
-            )
-        self.max_fraction = max_fraction
+        if not 0 < min_share <= 1 or border < 1:
+            raise ValueError(f"min_share={min_share} must be above 0 and at most 1, and border={border} at least 1.")
+        self.min_share = min_share
         self.border = border
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Draw the noise of one image from the background it has."""
+        """Draw the exposure and its noise."""
         image = data["image"]
-        width = self.border
-        frame = np.ones(image.shape[:2], dtype=bool)
-        frame[width:-width, width:-width] = False
-        background = image[frame]
-        deviation = 1.4826 * np.median(np.abs(background - np.median(background, axis=0)), axis=0)
-        fraction = self.random_generator.uniform(0.0, self.max_fraction)
-        return {"noise": self.random_generator.standard_normal(image.shape) * (fraction * deviation)}
+        share = self.random_generator.uniform(self.min_share, 1.0)
+        if holds_counts(image):
+            kept = self.random_generator.binomial(image.astype(np.int64), share) / share
+            return {"change": kept - image}
+        deviation = background_deviation(image, self.border) * np.sqrt(1 / share - 1)
+        return {"change": self.random_generator.standard_normal(image.shape) * deviation}
 
-    def apply(self, img: np.ndarray, noise: np.ndarray, **params: Any) -> np.ndarray:
-        """Add the noise.
+    def apply(self, img: np.ndarray, change: np.ndarray, **params: Any) -> np.ndarray:
+        """Change the exposure.
 
         Args:
             img: Image of shape `(height, width, bands)` or `(height, width)`.
-            noise: What is added, of the same shape.
+            change: What is added, of the same shape.
             **params: What albumentations hands to every transform; not used.
 
         Returns:
             The noisier image, float32.
         """
-        return (img + noise).astype(np.float32)
+        return (img + change).astype(np.float32)
+
+
+class PointSpreadBlur(A.ImageOnlyTransform):
+    """Blur the image as somewhat worse seeing would, and add the background noise that blurring took away.
+
+    Symmetry: the class does not depend on the seeing. The added noise is white, so that the variance of the background
+    stays and its correlation between neighbours is as small as a blur allows; a noise-free image stays noise-free.
+
+    Args:
+        max_sigma: Largest standard deviation of the additional Gaussian [pixels].
+        border: Width of the frame that the background is measured in [pixels].
+        p: Probability of applying the transform.
+
+    Raises:
+        ValueError: If `max_sigma` is not positive or `border` is less than 1.
+
+    Source:
+        Widths of Gaussians add in quadrature; white noise keeps the sum of the squared weights of its variance.
+    """
+
+    def __init__(self, max_sigma: float = 0.6, border: int = 4, p: float = 0.3) -> None:
+        super().__init__(p=p)
+        if max_sigma <= 0 or border < 1:
+            raise ValueError(f"max_sigma={max_sigma} pixels must be positive, and border={border} at least 1.")
+        self.max_sigma = max_sigma
+        self.border = border
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Draw the width and the noise."""
+        image = data["image"]
+        sigma = self.random_generator.uniform(0.0, self.max_sigma)
+        weights = gaussian_filter1d(np.eye(1, 15, 7)[0], sigma, mode="constant") if sigma > 0 else np.eye(1, 15, 7)[0]
+        lost = 1 - (weights**2).sum() ** 2
+        noise = self.random_generator.standard_normal(image.shape) * background_deviation(image, self.border)
+        return {"sigma": sigma, "noise": noise * np.sqrt(max(lost, 0.0))}
+
+    def apply(self, img: np.ndarray, sigma: float, noise: np.ndarray, **params: Any) -> np.ndarray:
+        """Blur and add the noise.
+
+        Args:
+            img: Image of shape `(height, width, bands)` or `(height, width)`.
+            sigma: Standard deviation of the Gaussian [pixels].
+            noise: What is added, of the same shape.
+            **params: What albumentations hands to every transform; not used.
+
+        Returns:
+            The blurred image, float32.
+        """
+        blurred = gaussian_filter(img, sigma, mode="nearest", axes=(0, 1)) if sigma > 0 else img
+        return (blurred + noise).astype(np.float32)
+
+
+def holds_counts(image: np.ndarray) -> bool:
+    """Whether an image holds counts of photons: whole numbers, none negative, not all equal.
+
+    Args:
+        image: Any image.
+
+    Returns:
+        True for counts.
+    """
+    return bool((image >= 0).all() and (image == np.rint(image)).all() and image.min() < image.max())
+
+
+def background_deviation(image: np.ndarray, border: int) -> np.ndarray:
+    """Measure the noise of the background in the frame of an image.
+
+    Args:
+        image: `(height, width, bands)` or `(height, width)`.
+        border: Width of the frame [pixels].
+
+    Returns:
+        Standard deviation of each band, `(bands,)`, or a number.
+    """
+    frame = np.ones(image.shape[:2], dtype=bool)
+    frame[border:-border, border:-border] = False
+    background = image[frame]
+    deviation: np.ndarray = 1.4826 * np.median(np.abs(background - np.median(background, axis=0)), axis=0)
+    return deviation

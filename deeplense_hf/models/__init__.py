@@ -13,9 +13,15 @@ from transformers import (
     AutoModelForMaskedImageModeling,
 )
 
-from . import modeling_deeplense_backbone, modeling_deeplense_swin, modeling_deeplense_vit
+from . import (
+    modeling_deeplense_backbone,
+    modeling_deeplense_ensemble,
+    modeling_deeplense_swin,
+    modeling_deeplense_vit,
+)
 from .auto_classes import AutoModelForAnomalyDetection, AutoModelForImageRegression
 from .configuration_deeplense_backbone import DeepLenseBackboneConfig
+from .configuration_deeplense_ensemble import DeepLenseEnsembleConfig
 from .configuration_deeplense_swin import DeepLenseSwinConfig
 from .configuration_deeplense_vit import DeepLenseViTConfig
 from .image_processing_deeplense import DeepLenseImageProcessor
@@ -26,6 +32,10 @@ from .modeling_deeplense_backbone import (
     DeepLenseBackboneForImageRegression,
     DeepLenseBackboneForMaskedImageModeling,
     DeepLenseBackboneModel,
+)
+from .modeling_deeplense_ensemble import (
+    DeepLenseEnsembleForImageClassification,
+    DeepLenseEnsembleForImageRegression,
 )
 from .modeling_deeplense_swin import (
     DeepLenseSwinForAnomalyDetection,
@@ -46,6 +56,7 @@ _FAMILIES = (
     (DeepLenseSwinConfig, modeling_deeplense_swin, "DeepLenseSwin"),
     (DeepLenseViTConfig, modeling_deeplense_vit, "DeepLenseViT"),
     (DeepLenseBackboneConfig, modeling_deeplense_backbone, "DeepLenseBackbone"),
+    (DeepLenseEnsembleConfig, modeling_deeplense_ensemble, "DeepLenseEnsemble"),
 )
 _AUTO_CLASSES = {
     auto_class.__name__: auto_class
@@ -67,7 +78,10 @@ for _config, _module, _name in _FAMILIES:
     # what `save_pretrained` writes, so that a folder loads without this package
     _config.register_for_auto_class()
     for _auto_class, _ending in AUTO_CLASSES.items():
-        _model = getattr(_module, f"{_name}{_ending}")
+        _model = getattr(_module, f"{_name}{_ending}", None)
+        if _model is None:
+            # an ensemble has no features of its own
+            continue
         _AUTO_CLASSES[_auto_class].register(_config, _model, exist_ok=True)
         # not by `register_for_auto_class`, which knows transformers' own Auto classes only
         _model._auto_class = _auto_class
@@ -82,6 +96,9 @@ __all__ = [
     "DeepLenseBackboneForImageRegression",
     "DeepLenseBackboneForMaskedImageModeling",
     "DeepLenseBackboneModel",
+    "DeepLenseEnsembleConfig",
+    "DeepLenseEnsembleForImageClassification",
+    "DeepLenseEnsembleForImageRegression",
     "DeepLenseImageProcessor",
     "DeepLenseSwinConfig",
     "DeepLenseSwinForAnomalyDetection",

@@ -1,6 +1,7 @@
 """What the families' models have in common: their contract with transformers."""
 
 import math
+import sys
 from typing import Any
 
 import torch
@@ -72,8 +73,10 @@ class DeepLensePreTrainedModel(PreTrainedModel):
 
     def save_pretrained(self, *arguments: Any, **options: Any) -> None:
         """Save as `PreTrainedModel` does; the folder loads by every Auto class of the family."""
-        module = type(self).__module__.rpartition(".")[2]
-        self.config.auto_map = {auto: f"{module}.{self._family}{ending}" for auto, ending in AUTO_CLASSES.items()}
+        module = sys.modules[type(self).__module__]
+        names = {auto: f"{self._family}{ending}" for auto, ending in AUTO_CLASSES.items()}
+        file = module.__name__.rpartition(".")[2]
+        self.config.auto_map = {auto: f"{file}.{name}" for auto, name in names.items() if hasattr(module, name)}
         super().save_pretrained(*arguments, **options)
 
 

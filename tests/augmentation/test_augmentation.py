@@ -1,11 +1,14 @@
 """Augmentation keeps the physics: range, noise, symmetry, and reproducibility."""
 
+import random
+
+import albumentations as A
 import numpy as np
 import pytest
 from scipy.ndimage import fourier_shift
 
 from deeplense_hf.augmentation.policies import POLICIES, Augmentation
-from deeplense_hf.augmentation.transforms import BackgroundNoise, SubPixelShift
+from deeplense_hf.augmentation.transforms import ExposureChange, PointSpreadBlur, SubPixelShift
 
 
 @pytest.fixture
@@ -49,27 +52,56 @@ def test_shift_keeps_total_and_noise(counts: np.ndarray) -> None:
     assert moved.std() == pytest.approx(image.std(), rel=1e-5)
 
 
-def test_noise_is_in_units_of_the_background() -> None:
-    generator = np.random.default_rng(0)
-    image = generator.normal(100, 5, size=(64, 64, 1)).astype(np.float32)
+def changed(transform: A.ImageOnlyTransform, image: np.ndarray) -> np.ndarray:
+    """Apply a transform to an image with a fixed seed."""
+    transform.set_random_state(np.random.default_rng(2), random.Random(2))
+    return transform.apply(image, **transform.get_params_dependent_on_data({}, {"image": image}))
+
+
+def test_a_shorter_exposure_of_counts_is_thinned() -> None:
+    image = np.random.default_rng(0).poisson(100, size=(128, 128, 1)).astype(np.float32)
+    transform = ExposureChange(min_share=0.5, p=1.0)
+    thinned = changed(transform, image)
+    assert thinned.mean() == pytest.approx(100, rel=0.01)
+    # counts of a share p, divided by p, have the variance of a Poisson process over p
+    share = 100 / thinned.var()
+    assert 0.5 <= share <= 1.0
+    assert np.allclose(thinned * share, np.rint(thinned * share), atol=3)
+
+
+def test_a_shorter_exposure_of_a_rate_has_more_background_noise() -> None:
+    image = np.random.default_rng(0).normal(-3, 5, size=(64, 64, 1)).astype(np.float32)
     image[24:40, 24:40] += 1000
-    transform = BackgroundNoise(max_fraction=1.0, p=1.0)
-    transform.set_random_state(np.random.default_rng(2), __import__("random").Random(2))
+    noisier = changed(ExposureChange(min_share=0.5, p=1.0), image)
+    assert 5 < noisier[:10].std() < 5 * np.sqrt(2) + 0.5
+    assert noisier.max() > 1000
+
+
+def test_blur_keeps_flux_and_background_noise() -> None:
+    image = np.random.default_rng(0).normal(50, 5, size=(96, 96, 1)).astype(np.float32)
+    image[48, 48] += 10_000
+    transform = PointSpreadBlur(max_sigma=0.8, p=1.0)
+    transform.set_random_state(np.random.default_rng(0), random.Random(0))
     noise = transform.get_params_dependent_on_data({}, {"image": image})["noise"]
-    assert 0 < noise.std() < 6
-    assert transform.apply(image, noise=noise).max() > 1000
+    blurred = transform.apply(image, sigma=0.8, noise=noise)
+    assert blurred[48, 48] < 9_000
+    assert blurred.sum() == pytest.approx(image.sum(), rel=2e-3)
+    assert blurred[:30].std() == pytest.approx(5, rel=0.05)
 
 
-def test_noise_free_images_stay_noise_free() -> None:
+@pytest.mark.parametrize("transform", [ExposureChange(p=1.0), PointSpreadBlur(p=1.0)])
+def test_noise_free_images_stay_noise_free(transform: A.ImageOnlyTransform) -> None:
     image = np.zeros((32, 32, 1), dtype=np.float32)
-    noise = BackgroundNoise(p=1.0).get_params_dependent_on_data({}, {"image": image})["noise"]
-    assert not noise.any()
+    image[16, 16] = 0.5
+    assert not changed(transform, image)[:8].any()
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(ValueError, match="augmentation='zoom' is not one of none, dihedral, lens"):
+    with pytest.raises(ValueError, match="augmentation='zoom' is not one of none, dihedral, standard, lens"):
         Augmentation("zoom", seed=0)
     with pytest.raises(ValueError, match="max_shift=0"):
         SubPixelShift(0)
-    with pytest.raises(ValueError, match="max_fraction=-1"):
-        BackgroundNoise(-1)
+    with pytest.raises(ValueError, match="min_share=0"):
+        ExposureChange(0)
+    with pytest.raises(ValueError, match="max_sigma=-1"):
+        PointSpreadBlur(-1)

@@ -1,0 +1,318 @@
+"""The command `ensemble`: several trained models as one model folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+    from .predictor import Predictor
+
+ENSEMBLE_FILE = "ensemble.json"
+# temperatures beyond these say that a model's confidence means nothing
+_TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass
+class EnsembleOptions:
+    """Options of the command `ensemble`."""
+
+    models: list[str] = field(metadata={"help": "folders or Hub ids of trained models, of any families and sizes"})
+    output_dir: str = field(metadata={"help": "folder of the ensemble, which loads with from_pretrained"})
+    weighting: Literal["uniform", "validation", "temperature"] = field(
+        default="uniform",
+        metadata={
+            "help": "uniform: all count alike; validation: weights of least log loss; temperature: each model's "
+            "confidence is corrected first, then all count alike"
+        },
+    )
+    dataset: str | None = field(
+        default=None, metadata={"help": "data set that weights or temperatures are found on; any name that train takes"}
+    )
+    split: str = field(default="validation", metadata={"help": "its split; never the one that is tested on"})
+    images_per_class: int | None = field(
+        default=None, metadata={"help": "systems per class, if the data set is a recipe; that of the models' training"}
+    )
+    seed: int = field(default=0, metadata={"help": "seed of the data set, if it is a recipe"})
+    batch_size: int = field(default=64, metadata={"help": "images at a time"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
+    overwrite: bool = field(default=False, metadata={"help": "replace what is in --output_dir"})
+
+    def __post_init__(self) -> None:
+        """Check that options fit together.
+
+        Raises:
+            ValueError: If there are fewer than two models, or data are missing or of no use.
+        """
+        if len(self.models) < 2:
+            raise ValueError(f"models={' '.join(self.models)} is no ensemble; give at least two.")
+        if self.weighting != "uniform" and self.dataset is None:
+            raise ValueError(f"weighting='{self.weighting}' needs --dataset to find it on.")
+        if self.weighting == "uniform" and self.dataset is not None:
+            raise ValueError("weighting='uniform' looks at no data; leave out --dataset or choose another weighting.")
+        if self.split == "test":
+            raise ValueError("split='test' is for testing alone; find weights on another split.")
+
+
+def ensemble(options: EnsembleOptions) -> None:
+    """Join trained models into one folder.
+
+    Args:
+        options: Which models, how they count, where to write.
+
+    Raises:
+        ValueError: If the models do not answer the same, or the folder holds something.
+        FileNotFoundError: If a model or the data set is missing.
+        OSError: If the folder cannot be written.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    from deeplense_hf.data.loading import load_lenses
+
+    from .predictor import Predictor
+
+    disable_progress_bar()  # bars of loading and saving weights, which take no time
+    output_dir = Path(options.output_dir)
+    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())) and not options.overwrite:
+        raise ValueError(f"{output_dir} holds something already; give another --output_dir or --overwrite.")
+    predictors = [Predictor.from_pretrained(name, options.device) for name in options.models]
+    check_members(options.models, predictors)
+    weights, temperatures, scores = [1 / len(predictors)] * len(predictors), [1.0] * len(predictors), None
+    if options.dataset is not None:
+        splits = load_lenses(options.dataset, seed=options.seed, images_per_class=options.images_per_class)
+        if options.split not in splits:
+            raise ValueError(f"'{options.dataset}' has no split '{options.split}'; it has {', '.join(splits)}.")
+        labels, logits = logits_of(predictors, splits[options.split], options.batch_size)
+        if options.weighting == "temperature":
+            temperatures = [best_temperature(member, labels) for member in logits]
+        else:
+            weights = best_weights(logits, labels)
+        scores = _log_losses(logits, labels, weights, temperatures)
+    model = build_ensemble(predictors, weights, temperatures)
+    _save(model, output_dir, options, weights, temperatures, scores)
+    for number, name in enumerate(options.models):
+        loss = "" if scores is None else f"  log loss {scores[number]:.4f}"
+        print(f"weight {weights[number]:.3f}  temperature {temperatures[number]:.3f}{loss}  {name}")
+    if scores is not None:
+        print(f"ensemble on {options.dataset}, split {options.split}: log loss {scores[-1]:.4f}")
+    print(f"written: {output_dir}")
+
+
+def check_members(names: Sequence[str], predictors: Sequence["Predictor"]) -> None:
+    """Refuse models that cannot answer together.
+
+    Args:
+        names: Their names, for messages.
+        predictors: The models.
+
+    Raises:
+        ValueError: If one answers another task, has other classes or targets, takes other images, or processes them in
+            a way that an ensemble cannot repeat.
+    """
+    from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
+    from deeplense_hf.models.modeling_deeplense_ensemble import MEMBER_CLASSES
+
+    first = predictors[0]
+    for name, predictor in zip(names, predictors, strict=True):
+        config, processor = predictor.model.config, predictor.processor
+        if config.model_type not in MEMBER_CLASSES:
+            raise ValueError(f"model '{name}' is a '{config.model_type}'; members are {', '.join(MEMBER_CLASSES)}.")
+        if predictor.task.name not in ("classification", "lens_finding", "regression"):
+            raise ValueError(f"model '{name}' answers {predictor.task.name}, of which there are no ensembles.")
+        if predictor.task.name != first.task.name or config.num_channels != first.model.config.num_channels:
+            raise ValueError(
+                f"model '{name}' answers {predictor.task.name} for {config.num_channels} bands, but '{names[0]}' "
+                f"answers {first.task.name} for {first.model.config.num_channels}."
+            )
+        if _answers(predictor, sort=True) != _answers(first, sort=True):
+            theirs, ours = ", ".join(_answers(predictor)), ", ".join(_answers(first))
+            raise ValueError(f"model '{name}' knows {theirs}, but '{names[0]}' knows {ours}.")
+        if not isinstance(processor, DeepLenseImageProcessor) or processor.target_pixel_scale is not None:
+            raise ValueError(f"model '{name}' processes images in a way that an ensemble cannot repeat on raw images.")
+
+
+def build_ensemble(
+    predictors: Sequence["Predictor"], weights: Sequence[float], temperatures: Sequence[float]
+) -> "PreTrainedModel":
+    """Join models.
+
+    Args:
+        predictors: The members, as `check_members` accepts them.
+        weights: How much each counts.
+        temperatures: What logits are divided by.
+
+    Returns:
+        The ensemble, which takes raw images.
+    """
+    from dataclasses import asdict
+
+    from deeplense_hf.models import modeling_deeplense_ensemble
+    from deeplense_hf.models.configuration_deeplense_ensemble import DeepLenseEnsembleConfig
+
+    first = predictors[0]
+    names = list(_answers(first))
+    config = DeepLenseEnsembleConfig(
+        members=[_plain(predictor.model.config) for predictor in predictors],
+        operations=[asdict(predictor.processor._operations()) for predictor in predictors],
+        orders=[[_answers(predictor).index(name) for name in names] for predictor in predictors],
+        weights=list(weights),
+        temperatures=list(temperatures),
+        **{"num_channels": first.model.config.num_channels, **first.task.model_options},
+    )
+    regression = first.task.name == "regression"
+    kind = "Regression" if regression else "Classification"
+    model = getattr(modeling_deeplense_ensemble, f"DeepLenseEnsembleForImage{kind}")(config)
+    for member, predictor in zip(model.members, predictors, strict=True):
+        member.load_state_dict(predictor.model.state_dict())
+    return model.eval()
+
+
+def logits_of(
+    predictors: Sequence["Predictor"], dataset: "Dataset", batch_size: int
+) -> "tuple[NDArray[np.int64], list[NDArray[np.float64]]]":
+    """Ask all members about the labelled images of a split.
+
+    Args:
+        predictors: Classifiers.
+        dataset: The split.
+        batch_size: Images at a time.
+
+    Returns:
+        Labels in the order of the first member's classes `(n,)`, and log probabilities of each member `(n, classes)`.
+
+    Raises:
+        ValueError: If the members are no classifiers.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    from deeplense_hf.data.loading import LensImageDecoder
+
+    names = predictors[0].class_names
+    references, decoder = predictors[0].task.references(dataset), LensImageDecoder(dataset)
+    logits = []
+    for predictor in predictors:
+        order = [predictor.class_names.index(name) for name in names]
+        starts = tqdm(range(0, len(references.rows), batch_size), desc="asking members", unit="batch")
+        parts = [predictor.probabilities(decoder[references.rows[start : start + batch_size]]) for start in starts]
+        logits.append(np.log(np.maximum(np.concatenate(parts)[:, order], 1e-300)))
+    return references.values, logits
+
+
+def best_temperature(logits: "NDArray[np.float64]", labels: "NDArray[np.int64]") -> float:
+    """Find what to divide logits by for the least log loss.
+
+    Args:
+        logits: `(n, classes)`.
+        labels: `(n,)`.
+
+    Returns:
+        The temperature; above one for a model that is too sure of itself.
+
+    Source:
+        Guo et al. (2017), arXiv:1706.04599.
+    """
+    import numpy as np
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float(scaled[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def best_weights(logits: "Sequence[NDArray[np.float64]]", labels: "NDArray[np.int64]") -> list[float]:
+    """Find the weights of least log loss of the mean probability.
+
+    Args:
+        logits: Of each member, `(n, classes)`.
+        labels: `(n,)`.
+
+    Returns:
+        Weights that sum to one.
+
+    Source:
+        A convex problem; by softmax of free numbers, from equal weights.
+    """
+    import numpy as np
+    from scipy.optimize import minimize
+    from scipy.special import softmax
+
+    rows = np.arange(len(labels))
+    of_truth = np.stack([softmax(member, axis=1)[rows, labels] for member in logits])
+
+    def loss(numbers: "NDArray[np.float64]") -> float:
+        return -float(np.log(np.maximum(softmax(numbers) @ of_truth, 1e-300)).mean())
+
+    found = minimize(loss, np.zeros(len(logits)), method="Nelder-Mead", options={"xatol": 1e-4, "maxiter": 2000})
+    weights: list[float] = softmax(found.x).tolist()
+    return weights
+
+
+def _log_losses(
+    logits: "Sequence[NDArray[np.float64]]",
+    labels: "NDArray[np.int64]",
+    weights: Sequence[float],
+    temperatures: Sequence[float],
+) -> list[float]:
+    """Return the log loss of each member and, last, of the ensemble."""
+    import numpy as np
+    from scipy.special import softmax
+
+    rows = np.arange(len(labels))
+    scaled = [softmax(member / temperature, axis=1) for member, temperature in zip(logits, temperatures, strict=True)]
+    together = sum(weight * member for weight, member in zip(weights, scaled, strict=True))
+    return [-float(np.log(np.maximum(part[rows, labels], 1e-300)).mean()) for part in (*scaled, np.asarray(together))]
+
+
+def _answers(predictor: "Predictor", sort: bool = False) -> tuple[str, ...]:
+    """Return the names of a model's outputs."""
+    task: Any = predictor.task
+    names = task.target_names if task.name == "regression" else task.class_names
+    return tuple(sorted(names) if sort else names)
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """Return a configuration as a dictionary without what says where it came from."""
+    unrelated = ("_name_or_path", "transformers_version", "auto_map", "architectures", "_commit_hash", "dtype")
+    return {name: value for name, value in config.to_dict().items() if name not in unrelated}
+
+
+def _save(
+    model: "PreTrainedModel",
+    output_dir: Path,
+    options: EnsembleOptions,
+    weights: Sequence[float],
+    temperatures: Sequence[float],
+    scores: Sequence[float] | None,
+) -> None:
+    """Write model, processor and how they came about."""
+    from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
+
+    from .atomic_files import write_atomically
+
+    model.save_pretrained(output_dir)
+    # members process raw images themselves
+    DeepLenseImageProcessor(
+        num_channels=model.config.num_channels, stretch="none", normalisation="none"
+    ).save_pretrained(output_dir)
+    about = {
+        "members": list(options.models),
+        "weighting": options.weighting,
+        "weights": list(weights),
+        "temperatures": list(temperatures),
+        "dataset": options.dataset,
+        "split": options.split if options.dataset else None,
+        "log_loss_of_members": None if scores is None else list(scores[:-1]),
+        "log_loss_of_ensemble": None if scores is None else scores[-1],
+    }
+    write_atomically(output_dir / ENSEMBLE_FILE, (json.dumps(about, indent=2) + "\n").encode())
