@@ -43,9 +43,6 @@ def run_cell(cell: Cell, seed: int, budget: float, folder: Path) -> dict[str, An
     from transformers import TrainerCallback
 
     from deeplense_hf.cli import parse_options
-    from deeplense_hf.data.loading import load_lenses
-    from deeplense_hf.evaluation.run import evaluate_model
-    from deeplense_hf.inference.predictor import Predictor
     from deeplense_hf.training.run import run_training
 
     class Clock(TrainerCallback):
@@ -73,14 +70,43 @@ def run_cell(cell: Cell, seed: int, budget: float, folder: Path) -> dict[str, An
         run_training(*parse_options("train", words + cell_words), callbacks=[clock], look_at_test=False)
         return clock
 
+    if cell.trained_as:
+        return evaluated(cell, seed, folder, parse_options("train", cell_words)[0])
     timing = train("timing", WARM_UP_STEPS + TIMED_STEPS).times
     seconds = (timing[-1] - timing[WARM_UP_STEPS - 1]) / (len(timing) - WARM_UP_STEPS)
     steps = max(WARM_UP_STEPS + TIMED_STEPS, round(budget / seconds))
     clock = train("run", steps)
+    return evaluated(cell, seed, folder, data_options) | {
+        "steps": steps,
+        "seconds_per_step": round(seconds, 4),
+        "cpu_seconds": round(clock.times[-1] - clock.times[0], 1),
+        "parameters": clock.parameters,
+    }
+
+
+def evaluated(cell: Cell, seed: int, folder: Path, data_options: Any) -> dict[str, Any]:
+    """Score a cell's model, or the changed one of another cell, on the validation split.
+
+    Args:
+        cell: The cell.
+        seed: Its seed.
+        folder: Its folder.
+        data_options: Options of the data set.
+
+    Returns:
+        The scores, and what a cell that trains replaces.
+    """
+    from deeplense_hf.data.loading import load_lenses
+    from deeplense_hf.evaluation.run import evaluate_model
+    from deeplense_hf.inference.predictor import Predictor
+
     splits = load_lenses(
         data_options.dataset, seed=data_options.simulation_seed, images_per_class=data_options.images_per_class
     )
-    predictor = Predictor.from_pretrained(folder / "run", "cpu")
+    trained = folder.parent / f"{cell.trained_as}-{seed}" if cell.trained_as else folder
+    predictor = Predictor.from_pretrained(trained / "run", "cpu")
+    for name, value in cell.changes:
+        setattr(predictor.model.config, name, value)
     report = evaluate_model(
         predictor.model,
         predictor.processor,
@@ -95,11 +121,9 @@ def run_cell(cell: Cell, seed: int, budget: float, folder: Path) -> dict[str, An
         "cell": cell.name,
         "group": cell.group,
         "seed": seed,
-        "steps": steps,
-        "seconds_per_step": round(seconds, 4),
+        "steps": 0,
+        "parameters": predictor.model.num_parameters(),
         "validation_images": report.n,
-        "cpu_seconds": round(clock.times[-1] - clock.times[0], 1),
-        "parameters": clock.parameters,
         "metrics": {name: measurement.value for name, measurement in report.metrics.items()},
     }
 

@@ -28,13 +28,15 @@ class Command:
         summary: One line for the list of commands.
         function: `module:name`; called with one instance of every class of options, in order.
         options: `module:name` of the dataclasses of options; their modules import in milliseconds.
-        heavy_options: Further dataclasses, expensive to import; `--help` leaves them to `--help_all`.
+        heavy_options: Further dataclasses, many or expensive to import; `--help` leaves them to `--help_all`.
+        advanced: Single options that `--help` leaves to `--help_all`.
     """
 
     summary: str
     function: str
     options: tuple[str, ...]
     heavy_options: tuple[str, ...] = ()
+    advanced: tuple[str, ...] = ()
 
 
 _TRAIN_OPTIONS = ("deeplense_hf.training.options:TrainOptions", "deeplense_hf.tasks.options:TaskOptions")
@@ -49,6 +51,7 @@ COMMANDS: dict[str, Command] = {
         "deeplense_hf.training.run:train",
         _TRAIN_OPTIONS,
         _TRAIN_HEAVY_OPTIONS,
+        advanced=("uncertainty", "normal_class", "anomaly_score", "mask_ratio", "mask_size", "cpu_threads"),
     ),
     "search": Command(
         "search the training options of the best validation score",
@@ -147,7 +150,10 @@ def parse_options(name: str, words: Sequence[str]) -> tuple[Any, ...]:
     command = COMMANDS[name]
     wants_help = "-h" in words or "--help" in words
     classes = command.options if wants_help else command.options + command.heavy_options
-    return _parser(name, classes, _help_epilog(command) if wants_help else None).parse(words)
+    parser = _parser(name, classes, _help_epilog(command) if wants_help else None)
+    if wants_help:
+        parser.hide(command.advanced)
+    return parser.parse(words)
 
 
 def _parser(name: str, classes: Sequence[str], epilog: str | None = None) -> OptionParser:

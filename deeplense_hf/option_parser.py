@@ -75,6 +75,16 @@ class OptionParser(HfArgumentParser):
                 # a flag that may be absent, true or false; bare it means true, as every other flag
                 action.nargs, action.const = "?", True
 
+    def hide(self, names: Sequence[str]) -> None:
+        """Leave options out of the help.
+
+        Args:
+            names: Their names.
+        """
+        for action in self._actions:
+            if action.dest in names:
+                action.help = argparse.SUPPRESS
+
     def error(self, message: str) -> NoReturn:
         """Print one sentence and exit with status 2, instead of pages of usage."""
         unknown = re.match(r"unrecognized arguments: (\S+)", message)

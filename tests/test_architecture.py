@@ -15,9 +15,20 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "lens_metrics": set(),
     "data": {"simulation"},
-    "inference": {"data", "models"},
-    "evaluation": {"data", "models", "lens_metrics", "inference"},
-    "training": {"simulation", "data", "augmentation", "models", "lens_metrics", "evaluation", "option_parser"},
+    "tasks": {"data", "models", "lens_metrics"},
+    "inference": {"data", "models", "tasks"},
+    "evaluation": {"data", "models", "lens_metrics", "tasks", "inference"},
+    "training": {
+        "simulation",
+        "data",
+        "augmentation",
+        "models",
+        "lens_metrics",
+        "tasks",
+        "inference",
+        "evaluation",
+        "option_parser",
+    },
 }
 FORBIDDEN_NAMES = ("utils", "helpers", "misc", "common", "manager")
 MAX_LINES = 420

@@ -18,6 +18,7 @@ def report() -> EvaluationReport:
     metrics = {name: Measurement(value, value - 0.02, value + 0.02) for name, value in values.items()}
     metrics |= {"roc_auc_no_sub": Measurement(1.0, 1.0, 1.0), "roc_auc_cdm": Measurement(0.9, 0.88, 0.92)}
     return EvaluationReport(
+        task="classification",
         model="runs/model",
         model_fingerprint="0123",
         dataset="model_1",
@@ -25,11 +26,12 @@ def report() -> EvaluationReport:
         split="test",
         n=20,
         n_systems=10,
-        n_unlabelled=2,
+        n_left_out=2,
         class_names=NAMES,
         class_counts={"no_sub": 10, "cdm": 10, "axion": 0},
         metrics={**metrics, "roc_auc_axion": Measurement(None)},
         confusion_matrix=((9, 1, 0), (1, 9, 0), (0, 0, 0)),
+        report_rows=(("ROC AUC, macro", "roc_auc"), ("ROC AUC, axion", "roc_auc_axion")),
         bootstrap_samples=100,
         seed=0,
         library_versions={"torch": "2"},
@@ -49,7 +51,8 @@ def test_round_trip(report: EvaluationReport, tmp_path: Path) -> None:
         ({"colour": "red"}, r"unknown keys \['colour'\]"),
         ({"n": "20"}, "'n' is '20'"),
         ({"n": True}, "'n' is True"),
-        ({"n": 21}, "n=21 is not the sum"),
+        ({"n": 19}, "n=19 is less than the sum"),
+        ({"report_rows": [["title", "nothing"]]}, "names the score 'nothing'"),
         ({"metrics": {"roc_auc": {"value": 0.9}}}, r"lacks the keys \['high', 'low'\]"),
         ({"metrics": {"roc_auc": 0.9}}, "'metrics' is"),
         ({"confusion_matrix": [[20]]}, "3 x 3"),
@@ -96,9 +99,9 @@ def test_full_disk_leaves_the_old_file(
 def test_table(report: EvaluationReport) -> None:
     lines = report.table().splitlines()
     assert lines[0] == (
-        "model_1, split test: 20 images of 10 systems (no_sub 10, cdm 10, axion 0); 2 unlabelled images left out"
+        "model_1, split test: 20 images of 10 systems (no_sub 10, cdm 10); 2 images without truth left out"
     )
-    assert "ROC AUC, macro              0.9500   0.9300 - 0.9700" in lines
+    assert "ROC AUC, macro  0.9500   0.9300 - 0.9700" in lines
     assert any(line.startswith("ROC AUC, axion") and "undefined" in line for line in lines)
     without = dataclasses.replace(report, bootstrap_samples=0, metrics={k: Measurement(0.5) for k in report.metrics})
     assert "interval" not in without.table()

@@ -127,7 +127,7 @@ def test_bands_are_selected(run: Callable, tmp_path: Path) -> None:
 
 def test_one_refused_image_does_not_spoil_its_batch(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run()
-    ask = Predictor.probabilities
+    ask = Predictor.answers
     calls = iter(range(10**6))
 
     def picky(self: Predictor, images: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
@@ -137,7 +137,7 @@ def test_one_refused_image_does_not_spoil_its_batch(run: Callable, monkeypatch: 
         return ask(self, images, scale)
 
     bad = np.load(expected[-1]["path"])[0, 0]
-    monkeypatch.setattr(Predictor, "probabilities", picky)
+    monkeypatch.setattr(Predictor, "answers", picky)
     rows = run(output=expected[0]["path"] + ".parquet")
     assert [row["error"] for row in rows[:-1]] == [None] * (len(rows) - 1)
     assert rows[-1]["error"] == "the processor refuses it."
@@ -145,13 +145,13 @@ def test_one_refused_image_does_not_spoil_its_batch(run: Callable, monkeypatch: 
 
 def test_pixel_scale_fills_in(run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[np.ndarray | None] = []
-    ask = Predictor.probabilities
+    ask = Predictor.answers
 
     def spy(self: Predictor, images: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
         seen.append(scale)
         return ask(self, images, None)
 
-    monkeypatch.setattr(Predictor, "probabilities", spy)
+    monkeypatch.setattr(Predictor, "answers", spy)
     run()
     assert all(scale is None for scale in seen)
     seen.clear()
@@ -193,14 +193,14 @@ KILLED_RUN = """
 import sys, time
 from deeplense_hf.inference.predict import PredictOptions, predict
 from deeplense_hf.inference.predictor import Predictor
-ask, calls = Predictor.probabilities, []
+ask, calls = Predictor.answers, []
 def hang_in_the_middle(self, images, scale=None):
     calls.append(1)
     if len(calls) == 6:
         print("hanging", flush=True)
         time.sleep(600)
     return ask(self, images, scale)
-Predictor.probabilities = hang_in_the_middle
+Predictor.answers = hang_in_the_middle
 predict(PredictOptions(model=sys.argv[1], input=[sys.argv[2]], output=sys.argv[3], device="cpu",
                        batch_size=2, rows_per_part=4))
 """
@@ -316,7 +316,7 @@ def test_nothing_to_classify(run: Callable, tmp_path: Path) -> None:
         run(input=[str(bad)])
     (bad / "a.npy").write_bytes(b"not an array")
     (bad / "b.npy").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"none of the 2 images could be classified; the first one: .*a\.npy"):
+    with pytest.raises(ValueError, match=r"none of the 2 images could be used; the first one: .*a\.npy"):
         run(input=[str(bad)])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "images", "model"]
     with pytest.raises(FileNotFoundError, match="nowhere"):

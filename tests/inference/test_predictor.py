@@ -133,10 +133,10 @@ def test_untrained_head_and_foreign_config_are_refused(save_model: Callable, tmp
     folder = save_model()
     config = SwinConfig(image_size=32, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4, num_channels=1)
     SwinModel(config).save_pretrained(folder)
-    with pytest.raises(ValueError, match="it is not a trained classifier"):
+    with pytest.raises(ValueError, match="it is not a trained model"):
         Predictor.from_pretrained(folder)
     (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(ValueError, match="is not an image classifier that can be loaded"):
+    with pytest.raises(ValueError, match="is no model for images that can be loaded"):
         Predictor.from_pretrained(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises((ValueError, OSError), match="model"):

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from deeplense_hf.training.tasks import ClassificationTask
 
 from deeplense_hf.augmentation.policies import Augmentation
 from deeplense_hf.data.records import RecordBatch, as_table
 from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID, features
 from deeplense_hf.models import DeepLenseImageProcessor
+from deeplense_hf.models.presets import build_config
+from deeplense_hf.tasks.classification import ClassificationTask
+from deeplense_hf.tasks.options import TaskOptions
 from deeplense_hf.training.batches import LensBatchDataset, LensCollator
 from deeplense_hf.training.setup import with_validation
 
@@ -29,13 +31,13 @@ def dataset():
 def test_batches_are_the_same_for_any_workers_and_batch_size(dataset) -> None:
     split = dataset["train"]
     data = LensBatchDataset(split, np.zeros(12, dtype=np.int64), Augmentation("lens", seed=3))
-    data.epoch = 2
+    data.set_epoch(2)
     collator = LensCollator(DeepLenseImageProcessor())
     whole = collator(data.__getitems__(list(range(12))))["pixel_values"]
     for workers, size in ((0, 5), (2, 4)):
         loader = torch.utils.data.DataLoader(data, batch_size=size, collate_fn=collator, num_workers=workers)
         torch.testing.assert_close(torch.cat([batch["pixel_values"] for batch in loader]), whole, rtol=0, atol=1e-5)
-    data.epoch = 3
+    data.set_epoch(3)
     assert not torch.equal(collator(data.__getitems__(list(range(12))))["pixel_values"], whole)
 
 
@@ -44,28 +46,29 @@ def test_workers_that_outlive_an_epoch_learn_of_the_next(dataset) -> None:
     options = {"batch_size": 12, "collate_fn": lambda batch: batch["images"]}
     loader = torch.utils.data.DataLoader(data, num_workers=1, persistent_workers=True, **options)
     for epoch in (0, 1):
-        data.epoch = epoch
+        data.set_epoch(epoch)
         np.testing.assert_array_equal(next(iter(loader)), data.__getitems__(list(range(12)))["images"])
 
 
 def test_task_reads_classes_and_drops_unlabelled_rows(dataset) -> None:
-    task = ClassificationTask.from_dataset(dataset)
+    task = ClassificationTask.from_dataset(dataset, TaskOptions(), "mine")
     assert task.class_names == ("no_sub", "cdm", "axion")
-    labelled = task.select(dataset["train"])
+    labelled = dataset["train"].select(task.training_rows(dataset["train"]))
     assert len(labelled) == 9
-    assert task.targets(labelled, ("axion", "no_sub", "cdm")).tolist() == [1, 2, 0] * 3
+    assert ClassificationTask(("axion", "no_sub", "cdm")).targets(labelled).tolist() == [1, 2, 0] * 3
 
 
 def test_one_class_is_refused(dataset) -> None:
     only = dataset.filter(lambda row: row["label"] == 1)
-    with pytest.raises(ValueError, match="at least two classes, found \\['cdm'\\]"):
-        ClassificationTask.from_dataset(only)
+    with pytest.raises(ValueError, match="at least two classes, and 'mine' has only cdm"):
+        ClassificationTask.from_dataset(only, TaskOptions(), "mine")
 
 
 def test_model_of_other_classes_is_refused(dataset) -> None:
-    task = ClassificationTask.from_dataset(dataset)
+    task = ClassificationTask.from_dataset(dataset, TaskOptions(), "mine")
+    config = build_config("deeplense-swin-test", id2label={0: "lens", 1: "non_lens"})
     with pytest.raises(ValueError, match="knows the classes lens, non_lens"):
-        task.check_model_classes(("lens", "non_lens"), "finder")
+        task.check_model(config, "finder")
 
 
 def test_validation_is_held_out_by_system_where_it_is_missing(dataset) -> None:

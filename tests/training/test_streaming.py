@@ -16,6 +16,7 @@ from deeplense_hf.cli import main
 from deeplense_hf.data.schema import IMAGE, LABEL, SYSTEM_INDEX
 from deeplense_hf.simulation.recipes import get_recipe
 from deeplense_hf.simulation.simulator import SimulatedBatch, simulate_batch
+from deeplense_hf.tasks.classification import ClassificationTask
 from deeplense_hf.training.streaming import (
     FIRST_STREAM_INDEX,
     StreamedLenses,
@@ -81,7 +82,9 @@ def loaded(data: StreamedLenses, epochs: int, **options: Any) -> list[dict[str, 
 
 
 def test_workers_and_epochs_change_nothing(stream: SystemStream) -> None:
-    data = StreamedLenses(stream, ("axion", "no_sub", "cdm"), 12, augmentation=Augmentation("lens", seed=0))
+    data = StreamedLenses(
+        stream, ClassificationTask(("axion", "no_sub", "cdm")), 12, augmentation=Augmentation("lens", seed=0)
+    )
     by_hand = loaded(data, 2)
     by_workers = loaded(data, 2, num_workers=2, persistent_workers=True)
     assert len(by_hand) == len(by_workers) == 4
@@ -94,13 +97,13 @@ def test_workers_and_epochs_change_nothing(stream: SystemStream) -> None:
 
 def test_labels_are_those_of_the_model(stream: SystemStream) -> None:
     names = ("axion", "no_sub", "cdm")
-    labels = StreamedLenses(stream, names, 12).__getitems__(range(6))["labels"]
+    labels = StreamedLenses(stream, ClassificationTask(names), 12).__getitems__(range(6))["labels"]
     theirs = stream.simulate(range(6))[LABEL]
     assert [names[label] for label in labels] == [stream.class_names[label] for label in theirs]
 
 
 def test_processes_share_an_epoch_without_repetition(stream: SystemStream) -> None:
-    data = StreamedLenses(stream, stream.class_names, systems_per_epoch=30, batch_size=2 * 8)
+    data = StreamedLenses(stream, ClassificationTask(stream.class_names), systems_per_epoch=30, batch_size=2 * 8)
     assert len(data) == 32
     data.sampler.set_epoch(1)
     batches = torch.utils.data.BatchSampler(data.sampler, 8, drop_last=False)
