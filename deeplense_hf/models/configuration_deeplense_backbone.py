@@ -24,6 +24,7 @@ class DeepLenseBackboneConfig(DeepLenseHeadConfig):
         output_stride: Pixels per feature of the last map along an axis.
         pooling: What the head reads: `cls`, the class token; `pooler`, what the model itself makes of its last map; or
             `mean`, the mean of the last map. When absent, what the stock classifier of the family reads.
+        initializer_range: Standard deviation of the initial weights of heads and decoders.
         **kwargs: The options of `DeepLenseHeadConfig` and of transformers' `PreTrainedConfig`.
 
     Raises:
@@ -33,9 +34,8 @@ class DeepLenseBackboneConfig(DeepLenseHeadConfig):
     model_type = "deeplense_backbone"
     sub_configs = {"backbone_config": AutoConfig}  # noqa: RUF012
 
-    # how heads and decoders are initialised
+    # heads and decoders have no residual branches
     residual_init = "normal"
-    initializer_range = 0.02
 
     backbone_config: dict[str, Any] | PreTrainedConfig | None = None
     num_channels: int = 1
@@ -43,6 +43,7 @@ class DeepLenseBackboneConfig(DeepLenseHeadConfig):
     hidden_size: int | None = None
     output_stride: int = 32
     pooling: str | None = None
+    initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Make the model's own configuration and take over what heads need of it."""

@@ -83,7 +83,7 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
             pooler_output=self._pooled(outputs, tokens, features),
             hidden_states=outputs.get("hidden_states"),
             attentions=outputs.get("attentions"),
-            feature_maps=(features,),
+            last_map=features,
         )
         wants_dict = self.config.return_dict if return_dict is None else return_dict
         return result if wants_dict else result.to_tuple()
@@ -100,12 +100,12 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
         """
         stride = self.config.output_stride
         grid = -(-size[0] // stride), -(-size[1] // stride)
-        maps = outputs.feature_maps
-        if maps is None:
-            raise ValueError("these outputs have no feature_maps; they are not those of this model.")
-        if maps[-1].shape[-2:] == grid:
-            return maps[-1]
-        return nn.functional.interpolate(maps[-1], grid, mode="bilinear", align_corners=False)
+        features = outputs.last_map
+        if features is None:
+            raise ValueError("these outputs have no last_map; they are not those of this model.")
+        if features.shape[-2:] == grid:
+            return features
+        return nn.functional.interpolate(features, grid, mode="bilinear", align_corners=False)
 
     def _as_map(self, tokens: Tensor, images: Tensor) -> Tensor:
         """View tokens as a map, without class and distillation tokens."""

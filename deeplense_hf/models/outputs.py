@@ -15,6 +15,7 @@ class DeepLenseModelOutput(ModelOutput):
         pooler_output: One vector per image, `(batch, width)`.
         distillation_output: The vector that a second classifier learns from teachers on, `(batch, width)`; only with
             `distillation_token`.
+        last_map: Last features as a map, `(batch, width, rows, columns)`, of wrapped models of other libraries.
         hidden_states: Tokens after the stem and after every stage (Swin) or block (ViT).
         attentions: Attention weights of every block, `(batch, heads, tokens, tokens)`; for Swin
             `(batch, windows * heads, tokens, tokens)`, window by window.
@@ -24,6 +25,7 @@ class DeepLenseModelOutput(ModelOutput):
     last_hidden_state: torch.Tensor | None = None
     pooler_output: torch.Tensor | None = None
     distillation_output: torch.Tensor | None = None
+    last_map: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
     feature_maps: tuple[torch.Tensor, ...] | None = None

@@ -97,6 +97,8 @@ PARAMETER_COUNTS: dict[str, int] = {
     "deeplense-vit-tiny": 1_518_899,
     "deeplense-vit-small": 7_068_619,
     "deeplense-vit-base": 24_203_235,
+    "resnet-test": 5_323,
+    "resnet-18": 11_171_779,
 }
 
 

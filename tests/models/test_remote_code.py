@@ -49,10 +49,10 @@ assert "deeplense_hf" not in sys.modules
 def test_folders_load_without_the_package(tmp_path: Path) -> None:
     torch.manual_seed(0)
     folders = []
-    for preset in ("deeplense-swin-test", "deeplense-vit-test"):
+    for preset in ("deeplense-swin-test", "deeplense-vit-test", "resnet-test"):
         folder = tmp_path / preset
         model = AutoModelForImageClassification.from_config(
-            build_config(preset, image_size=32, num_labels=3, residual_init="normal")
+            build_config(preset, image_size=32, num_labels=3, initializer_range=0.1)
         )
         processor = DeepLenseImageProcessor(size=32, crop_size=40, background="border_median")
         model.eval().save_pretrained(folder)

@@ -1,0 +1,132 @@
+"""Models that answer together give the mean of their answers, from raw images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from deeplense_hf.inference.ensemble import (
+    EnsembleOptions,
+    best_temperature,
+    best_weights,
+    build_ensemble,
+    check_members,
+    ensemble,
+)
+from deeplense_hf.inference.predictor import Predictor
+from deeplense_hf.models import AutoModelForImageRegression, DeepLenseImageProcessor
+from deeplense_hf.models.presets import build_config
+
+CLASSES = ("no_sub", "cdm", "axion")
+
+
+def member(preset: str, size: int, stretch: str, classes: tuple[str, ...] = CLASSES, seed: int = 0) -> Predictor:
+    torch.manual_seed(seed)
+    config = build_config(
+        preset, image_size=size, id2label=dict(enumerate(classes)), label2id={name: i for i, name in enumerate(classes)}
+    )
+    model = AutoModelForImageClassification.from_config(config)
+    return Predictor(model, DeepLenseImageProcessor(num_channels=1, size=size, crop_size=40, stretch=stretch), "cpu")
+
+
+@pytest.fixture
+def members() -> list[Predictor]:
+    return [
+        member("deeplense-swin-test", 32, "asinh"),
+        # the same classes in another order
+        member("deeplense-vit-test", 24, "log", ("axion", "no_sub", "cdm"), seed=1),
+        member("resnet-test", 40, "none", seed=2),
+    ]
+
+
+@pytest.fixture
+def raw() -> np.ndarray:
+    return np.random.default_rng(0).poisson(60, size=(5, 1, 50, 50)).astype(np.float32)
+
+
+def test_probabilities_are_averaged(members: list[Predictor], raw: np.ndarray, tmp_path: Path) -> None:
+    weights, temperatures = [0.5, 0.3, 0.2], [1.0, 2.0, 0.5]
+    build_ensemble(members, weights, temperatures).save_pretrained(tmp_path)
+    DeepLenseImageProcessor(num_channels=1, stretch="none", normalisation="none").save_pretrained(tmp_path)
+    expected = np.zeros((5, 3))
+    for one, weight, temperature in zip(members, weights, temperatures, strict=True):
+        order = [one.class_names.index(name) for name in CLASSES]
+        expected += weight * softmax(np.log(one.probabilities(raw))[:, order] / temperature, axis=1)
+    together = Predictor.from_pretrained(tmp_path, "cpu")
+    assert together.class_names == CLASSES
+    np.testing.assert_allclose(together.probabilities(raw), expected, atol=1e-6)
+    model = AutoModelForImageClassification.from_pretrained(tmp_path).eval()
+    pixels = AutoImageProcessor.from_pretrained(tmp_path)(list(raw), return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        np.testing.assert_allclose(model(pixels).logits.softmax(-1).numpy(), expected, atol=1e-6)
+
+
+def test_estimates_are_mixed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {"image_size": 32, "task": "regression", "id2label": {0: "mass"}, "label2id": {"mass": 0}}
+    processor = DeepLenseImageProcessor(num_channels=1, size=32)
+    configs = [
+        build_config(preset, **options, target_mean=[mean], target_std=[2.0])
+        for preset, mean in (("deeplense-swin-test", 1.0), ("deeplense-vit-test", 3.0))
+    ]
+    members = [Predictor(AutoModelForImageRegression.from_config(config), processor, "cpu") for config in configs]
+    raw = np.random.default_rng(0).normal(size=(4, 1, 32, 32)).astype(np.float32)
+    model = build_ensemble(members, [0.25, 0.75], [1.0, 1.0])
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForImageRegression.from_pretrained(tmp_path).eval()
+    parts = [one.answers(raw) for one in members]
+    mean = 0.25 * parts[0]["predictions"] + 0.75 * parts[1]["predictions"]
+    second = sum(
+        weight * (part["standard_deviations"] ** 2 + part["predictions"] ** 2)
+        for weight, part in zip((0.25, 0.75), parts, strict=True)
+    )
+    with torch.no_grad():
+        outputs = loaded(torch.from_numpy(raw))
+    np.testing.assert_allclose(outputs.predictions.numpy(), mean, atol=1e-5)
+    np.testing.assert_allclose(outputs.standard_deviations.numpy() ** 2, second - mean**2, rtol=1e-4)
+
+
+def test_weights_and_temperatures_are_found() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(3, size=4000)
+    informed = np.log(softmax(2.0 * np.eye(3)[labels] + generator.normal(size=(4000, 3)), axis=1))
+    noise = generator.normal(size=(4000, 3))
+    weights = best_weights([informed, noise], labels)
+    assert sum(weights) == pytest.approx(1)
+    assert weights[0] > 0.9
+    drawn = np.array([generator.choice(3, p=row) for row in softmax(informed, axis=1)])
+    assert best_temperature(informed, drawn) == pytest.approx(1, abs=0.08)
+    assert best_temperature(informed * 3, drawn) == pytest.approx(3, rel=0.08)
+
+
+def test_members_that_do_not_fit_are_refused(members: list[Predictor]) -> None:
+    other = member("deeplense-vit-test", 32, "none", ("lens", "non_lens"))
+    with pytest.raises(ValueError, match="model 'b' knows lens, non_lens, but 'a' knows no_sub, cdm, axion"):
+        check_members(["a", "b"], [members[0], other])
+    scaled = member("deeplense-vit-test", 32, "none")
+    scaled.processor = DeepLenseImageProcessor(num_channels=1, size=32, target_pixel_scale=0.1)
+    with pytest.raises(ValueError, match="model 'b' processes images in a way"):
+        check_members(["a", "b"], [members[0], scaled])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": ["one"]}, "is no ensemble; give at least two"),
+        ({"weighting": "validation"}, "needs --dataset"),
+        ({"dataset": "model_1"}, "looks at no data"),
+        ({"weighting": "validation", "dataset": "model_1", "split": "test"}, "is for testing alone"),
+    ],
+)
+def test_bad_options_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EnsembleOptions(**{"models": ["one", "two"], "output_dir": "out", **options})
+
+
+def test_a_full_folder_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds something already"):
+        ensemble(EnsembleOptions(models=["one", "two"], output_dir=str(tmp_path)))

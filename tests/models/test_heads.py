@@ -1,0 +1,154 @@
+"""Heads that all families share: they save, load and answer alike."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForImageClassification, AutoModelForMaskedImageModeling, PreTrainedModel
+
+from deeplense_hf.models import AutoModelForAnomalyDetection, AutoModelForImageRegression
+from deeplense_hf.models.heads import gaussian_negative_log_likelihood
+from deeplense_hf.models.masked_modeling import draw_squares
+from deeplense_hf.models.presets import build_config
+
+FAMILIES = ("deeplense-swin-test", "deeplense-vit-test", "resnet-test")
+HEADS = (
+    AutoModelForImageClassification,
+    AutoModelForMaskedImageModeling,
+    AutoModelForImageRegression,
+    AutoModelForAnomalyDetection,
+)
+
+
+def make(auto_class: Any, preset: str = FAMILIES[0], **options: Any) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return auto_class.from_config(build_config(preset, **{"image_size": 32, "num_labels": 2, **options}))
+
+
+def images(count: int = 3, size: int = 32) -> torch.Tensor:
+    return torch.randn(count, 1, size, size, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+@pytest.mark.parametrize("auto_class", HEADS)
+def test_every_head_of_every_family_learns_saves_and_loads(auto_class: Any, preset: str, tmp_path: Path) -> None:
+    model = make(auto_class, preset).train()
+    outputs = model(images())
+    loss = outputs.loss if outputs.get("loss") is not None else sum(part.sum() for part in outputs.values())
+    loss.backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
+    model.eval().save_pretrained(tmp_path)
+    loaded, report = auto_class.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    with torch.no_grad():
+        for name, value in model(images()).items():
+            torch.testing.assert_close(loaded.eval()(images())[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_an_encoder_of_masked_images_goes_to_another_head(preset: str, tmp_path: Path) -> None:
+    encoder = make(AutoModelForMaskedImageModeling, preset)
+    encoder.save_pretrained(tmp_path)
+    classifier, report = AutoModelForImageClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert sorted(report["missing_keys"]) == ["classifier.bias", "classifier.weight"]
+    for name, weight in encoder.backbone.state_dict().items():
+        assert torch.equal(classifier.backbone.state_dict()[name], weight)
+
+
+def test_regression_answers_in_units() -> None:
+    model = make(
+        AutoModelForImageRegression, target_mean=[-23.0, 0.02], target_std=[0.5, 0.01], interval_factors=[2.0, 1.0]
+    ).eval()
+    with torch.no_grad():
+        outputs = model(images())
+    expected = torch.tensor([-23.0, 0.02]) + torch.tensor([0.5, 0.01]) * outputs.standardised
+    torch.testing.assert_close(outputs.predictions, expected)
+    widths = torch.tensor([1.0, 0.01]) * torch.exp(0.5 * outputs.log_variances)
+    torch.testing.assert_close(outputs.standard_deviations, widths)
+    torch.testing.assert_close(model.standardise(outputs.predictions), outputs.standardised, rtol=1e-4, atol=1e-4)
+    constant = make(AutoModelForImageRegression, uncertainty="constant").eval()
+    assert (constant(images()).standard_deviations == 1).all()
+
+
+def test_unknown_targets_do_not_count() -> None:
+    means, variances = torch.randn(4, 2), torch.randn(4, 2)
+    targets = torch.randn(4, 2)
+    half = targets.clone()
+    half[:, 1] = torch.nan
+    expected = -torch.distributions.Normal(means[:, 0], torch.exp(0.5 * variances[:, 0])).log_prob(targets[:, 0]).mean()
+    torch.testing.assert_close(gaussian_negative_log_likelihood(means, variances, half), expected)
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_hidden_squares_cannot_be_seen(preset: str) -> None:
+    model = make(AutoModelForMaskedImageModeling, preset).eval()
+    squares = torch.zeros(3, 16, dtype=torch.bool)
+    squares[:, 5] = True
+    original, changed = images(), images()
+    changed[:, :, 8:16, 8:16] += 5
+    with torch.no_grad():
+        first, second = (model(batch, bool_masked_pos=squares) for batch in (original, changed))
+    torch.testing.assert_close(first.reconstruction, second.reconstruction)
+    assert (first.reconstruction_error != second.reconstruction_error).all()
+    assert first.mask.sum() == 3 * 64
+    expected = ((first.reconstruction - original) ** 2)[:, :, 8:16, 8:16].mean(dim=(1, 2, 3))
+    torch.testing.assert_close(first.reconstruction_error, expected)
+
+
+def test_masks_are_drawn_for_training_and_fixed_for_evaluation() -> None:
+    model = make(AutoModelForMaskedImageModeling, mask_ratio=0.25)
+    assert not torch.equal(model(images()).mask[0], model(images()).mask[0]) or not torch.equal(
+        model(images()).mask[0], model(images()).mask[1]
+    )
+    masks = model.eval()(images()).mask
+    assert torch.equal(masks, model(images()).mask)
+    assert torch.equal(masks[0], masks[1])
+    assert masks.mean() == 0.25
+    with pytest.raises(ValueError, match=r"bool_masked_pos has shape \(3, 4\)"):
+        model(images(), bool_masked_pos=torch.zeros(3, 4, dtype=torch.bool))
+    assert draw_squares(2, (1, 1), 0.5, torch.device("cpu"), 0).sum() == 2
+
+
+@pytest.mark.parametrize("score", ["reconstruction", "mahalanobis", "nearest_neighbours"])
+def test_anomalies_stand_out(score: str, tmp_path: Path) -> None:
+    model = make(AutoModelForAnomalyDetection, anomaly_score=score, anomaly_references=40).eval()
+    generator = torch.Generator().manual_seed(2)
+    normal = torch.randn(60, 1, 32, 32, generator=generator)
+    strange = normal[:10] * 3 + 1
+    with torch.no_grad():
+        model.normal.fit(model.pooled(normal))
+        model.normal.fit_scores(model.raw_score(normal))
+        scores = model(normal).anomaly_score
+        assert scores.mean().abs() < 1e-3
+        assert scores.std(correction=0) == pytest.approx(1, rel=1e-3)
+        assert model(strange).anomaly_score.min() > scores.quantile(0.9)
+        assert model.train()(normal).anomaly_score is None, "training needs no score"
+        model.eval().save_pretrained(tmp_path)
+        loaded = AutoModelForAnomalyDetection.from_pretrained(tmp_path).eval()
+        torch.testing.assert_close(loaded(strange).anomaly_score, model(strange).anomaly_score)
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_a_distillation_token_has_a_classifier_of_its_own(preset: str) -> None:
+    model = make(AutoModelForImageClassification, preset, distillation_token=True).eval()
+    with torch.no_grad():
+        outputs = model(images())
+    torch.testing.assert_close(outputs.logits, (outputs.class_logits + outputs.distillation_logits) / 2)
+    assert not torch.equal(outputs.class_logits, outputs.distillation_logits)
+    assert make(AutoModelForImageClassification, preset)(images()).distillation_logits is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask_ratio": 1.0}, "mask_ratio=1.0 must be between 0 and 1"),
+        ({"anomaly_score": "guess"}, "anomaly_score='guess' is not one of"),
+        ({"uncertainty": "none"}, "uncertainty='none' is not one of predicted, constant"),
+        ({"mask_size": 0}, "mask_size=0 must be at least 1"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_config("deeplense-swin-test", **options)
