@@ -1,0 +1,141 @@
+"""A task knows rows, targets, answers and scores, and refuses data and models that do not fit."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import DatasetDict
+
+from deeplense_hf.models.presets import build_config
+from deeplense_hf.tasks.options import TaskOptions
+from deeplense_hf.tasks.registry import TASKS, task_of_model
+
+CLASSES = {
+    "lens_finding": {"class_names": ("non_lens", "lens"), "labels": [0, 1] * 6},
+}
+
+
+def make_task(name: str, make_splits: Callable[..., DatasetDict]) -> tuple[Any, DatasetDict]:
+    splits = make_splits(**CLASSES.get(name, {}))
+    return TASKS[name].from_dataset(splits, TaskOptions(task=name), "mine"), splits
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_model_remembers_its_task(name: str, make_splits: Callable) -> None:
+    task, _ = make_task(name, make_splits)
+    config = build_config("deeplense-swin-test", **task.model_options)
+    assert task_of_model(config) == task
+    task.check_model(config, "mine")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_answers_become_a_table_and_scores(name: str, make_splits: Callable) -> None:
+    task, splits = make_task(name, make_splits)
+    torch.manual_seed(0)
+    model = task.auto_class.from_config(build_config("deeplense-swin-test", image_size=16, **task.model_options)).eval()
+    references = task.references(splits["test"])
+    with torch.no_grad():
+        outputs = model(torch.randn(len(references.rows), 1, 16, 16))
+    answers = task.answers({key: outputs[key].numpy() for key in task.output_keys})
+    table = task.table(answers)
+    assert list(table) == list(task.columns)
+    assert {len(column) for column in table.values()} == {len(references.rows)}
+    scores = task.scores(references, answers)
+    named = {score for _, score in task.report_rows(references.group_names)}
+    weighted = task.weighted_scores(references, answers, np.ones((2, len(references.rows))))
+    assert named <= set(weighted)
+    assert all(np.array_equal(value[0], value[1], equal_nan=True) for value in weighted.values())
+    assert all(np.isfinite(value) for value in scores.values())
+    if task.metric_for_best_model != "loss":
+        assert task.metric_for_best_model in weighted
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_rows_and_targets_belong_together(name: str, make_splits: Callable) -> None:
+    task, splits = make_task(name, make_splits)
+    rows = task.training_rows(splits["train"])
+    expected = {"regression": [2, 5, 8, 11], "anomaly_detection": [0, 3, 6, 9]}
+    assert rows.tolist() == expected.get(name, list(range(12)))
+    targets = task.targets(splits["train"].select(rows))
+    assert (targets is None) is not task.has_targets
+    assert targets is None or len(targets) == len(rows)
+
+
+def test_regression_reads_its_scale_off_the_training_images(make_splits: Callable) -> None:
+    task, splits = make_task("regression", make_splits)
+    assert task.target_units == ("log10 eV",)
+    assert task.target_mean[0] == pytest.approx(-23.25)
+    assert task.target_std[0] == pytest.approx(np.std([-23.5, -22.5, -24, -23]))
+    assert task.classes_to_learn(splits["train"]) == ("axion",)
+    batch = {"log10_axion_mass_ev": np.array([-23.0, np.nan]), "pixel_scale": np.ones(2)}
+    np.testing.assert_array_equal(task.stream_targets(batch, ("axion",)), np.float32([[-23], [np.nan]]))
+
+
+def test_intervals_are_calibrated_on_validation_images(make_splits: Callable) -> None:
+    task, _ = make_task("regression", make_splits)
+    torch.manual_seed(0)
+    model = task.auto_class.from_config(build_config("deeplense-swin-test", image_size=16, **task.model_options)).eval()
+    pixels, truths = torch.randn(400, 1, 16, 16), torch.randn(400, 1) * 3 - 23
+
+    def processed(split: str) -> Any:
+        assert split == "validation"
+        yield {"pixel_values": pixels, "labels": truths}
+
+    with torch.no_grad():
+        task.finish(model, processed, ("train", "validation", "test"))
+        outputs = model(pixels)
+    inside = (truths - outputs.predictions).abs() <= outputs.standard_deviations
+    assert inside.float().mean() == pytest.approx(0.6827, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "change", "message"),
+    [
+        ("regression", {"targets": ["no_such_column"]}, {}, "has no column 'no_such_column'"),
+        ("regression", {"targets": ["system_id"]}, {}, "holds no numbers"),
+        ("regression", {"targets": ["einstein_radius"]}, {}, "is 1.2 for every training image"),
+        ("regression", {"targets": ["sersic_index"]}, {}, "is empty on the training images"),
+        ("classification", {}, {"labels": [1] * 12}, "at least two classes, and 'mine' has only cdm"),
+        ("classification", {}, {"labels": [-1] * 12}, "at least two classes, and 'mine' has no labelled image"),
+        ("lens_finding", {}, {}, "needs the classes non_lens and lens, and 'mine' has no_sub, cdm, axion"),
+        ("anomaly_detection", {}, {"labels": [1, 2] * 6}, r"has only anomalies \(cdm, axion\) to learn from"),
+        ("anomaly_detection", {}, {"labels": [0, -1] * 6}, "6 of 12 images to learn from in 'mine' have no class"),
+        ("anomaly_detection", {"normal_class": "smooth"}, {}, "has no class 'smooth'"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(
+    name: str, options: dict, change: dict, message: str, make_splits: Callable
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        TASKS[name].from_dataset(make_splits(**change), TaskOptions(task=name, **options), "mine")
+
+
+def test_models_that_do_not_fit_are_refused(make_splits: Callable) -> None:
+    regression, _ = make_task("regression", make_splits)
+    other = build_config("deeplense-swin-test", id2label={0: "einstein_radius"}, task="regression")
+    with pytest.raises(ValueError, match="model 'theirs' estimates einstein_radius, but --targets asks for log10"):
+        regression.check_model(other, "theirs")
+    anomaly, _ = make_task("anomaly_detection", make_splits)
+    other = build_config("deeplense-swin-test", id2label={0: "cdm"}, task="anomaly_detection")
+    with pytest.raises(ValueError, match="takes 'cdm' for normal"):
+        anomaly.check_model(other, "theirs")
+    with pytest.raises(ValueError, match="the model's task is 'poetry'"):
+        task_of_model(build_config("deeplense-swin-test", task="poetry"))
+    with pytest.raises(ValueError, match="only single-label classifiers"):
+        task_of_model(build_config("deeplense-swin-test", problem_type="multi_label_classification"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask_ratio": 0.0}, "mask_ratio=0.0"),
+        ({"mask_size": 0}, "mask_size=0"),
+        ({"targets": []}, "must name at least one column"),
+        ({"targets": ["a", "a"]}, "each one once"),
+    ],
+)
+def test_bad_options_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TaskOptions(**options)

@@ -1,0 +1,40 @@
+"""The moving average follows the weights, is put in place for a while, and survives a kill."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from deeplense_hf.training.averaging import MovingAverage
+
+
+def test_average_of_weights_and_statistics(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = MovingAverage(model, 0.5)
+    history = []
+    for step in range(12):
+        with torch.no_grad():
+            model[0].weight.fill_(float(step))
+        model(torch.randn(8, 2))
+        average.update()
+        history.append((model[0].weight.clone(), model[1].running_mean.clone()))
+    expected, mean = history[0]
+    for step, (weight, running) in enumerate(history[1:], start=2):
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected, mean = decay * expected + (1 - decay) * weight, decay * mean + (1 - decay) * running
+    with average.in_place():
+        torch.testing.assert_close(model[0].weight, expected)
+        torch.testing.assert_close(model[1].running_mean, mean)
+    assert (model[0].weight == 11).all(), "afterwards the model has its own weights again"
+    average.save(tmp_path)
+    resumed = MovingAverage(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), 0.5)
+    resumed.load(tmp_path)
+    for one in (average, resumed):
+        with torch.no_grad():
+            one.model[0].weight.fill_(20.0)
+        one.update()
+        one.apply()
+    torch.testing.assert_close(resumed.model[0].weight, average.model[0].weight, rtol=0, atol=0)
+    with pytest.raises(FileNotFoundError, match="kept no moving average"):
+        resumed.load(tmp_path / "elsewhere")
