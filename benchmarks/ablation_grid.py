@@ -51,6 +51,11 @@ THREE = (0, 1, 2)
 AXION_MASS = "--task regression --targets log10_axion_mass_ev"
 HUBER = "--loss huber --uncertainty constant"
 ANOMALY = "--task anomaly_detection"
+FINDING = "--task lens_finding"
+REALISTIC = ("--dataset", "realistic", "--images_per_class", "3000")
+QUASAR = ("--dataset", "quasar", "--images_per_class", "1000")
+# simulate.py --recipe lens_finding --images_per_class 300 --imbalance 100 --output_dir outputs/lens_finding_100
+LENSES = ("--dataset", "outputs/lens_finding_100")
 
 GRID: tuple[Cell, ...] = (
     Cell("default", "family", seeds=THREE),
@@ -102,6 +107,48 @@ GRID: tuple[Cell, ...] = (
     Cell("axion-mass-huber", "regression of the axion mass", f"{AXION_MASS} {HUBER}", metric="r2"),
     Cell("reconstruction", "anomaly detection", ANOMALY),
     Cell("reconstruction-4-pixels", "anomaly detection", f"{ANOMALY} --mask_size 4"),
+    Cell("realistic", "realistic lenses", data=REALISTIC),
+    Cell("realistic-resnet-18", "realistic lenses", "--model resnet-18 --learning_rate 1e-3", data=REALISTIC),
+    Cell("realistic-axion-mass", "realistic lenses, regression", AXION_MASS, metric="r2", data=REALISTIC),
+    Cell(
+        "realistic-subhaloes",
+        "realistic lenses, regression",
+        "--task regression --targets subhalo_mass_fraction",
+        metric="r2",
+        data=REALISTIC,
+    ),
+    Cell(
+        "realistic-einstein-radius",
+        "realistic lenses, regression",
+        "--task regression --targets einstein_radius",
+        metric="r2",
+        data=REALISTIC,
+    ),
+    Cell("specialised-on-quasars", "point-like sources", data=QUASAR),
+    Cell("general-on-quasars", "point-like sources", data=QUASAR, trained_as="realistic"),
+    Cell("tuned-on-quasars", "point-like sources", "--model {models}/realistic-0/run", data=QUASAR),
+    Cell("lenses-focal", "lens finding", FINDING, metric="average_precision_lens", data=LENSES),
+    Cell(
+        "lenses-cross-entropy",
+        "lens finding",
+        f"{FINDING} --loss cross_entropy",
+        metric="average_precision_lens",
+        data=LENSES,
+    ),
+    Cell(
+        "lenses-balanced",
+        "lens finding",
+        f"{FINDING} --class_balance sampling",
+        metric="average_precision_lens",
+        data=LENSES,
+    ),
+    Cell(
+        "lenses-hard-negatives",
+        "lens finding",
+        f"{FINDING} --curriculum hard_negatives --curriculum_start 0.2",
+        metric="average_precision_lens",
+        data=LENSES,
+    ),
     *(
         Cell(
             score.replace("_", "-"),

@@ -100,7 +100,7 @@ def _study(optuna: Any, search_options: SearchOptions, space: Space, together: S
         url,
         heartbeat_interval=_HEARTBEAT_SECONDS,
         grace_period=_GRACE_SECONDS,
-        heartbeat_stale_trial_callback=optuna.storages.RetryFailedTrialCallback(max_retry=1),
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=1),
     )
     study = optuna.create_study(
         storage=storage,

@@ -76,7 +76,8 @@ def parameter_importances(study: Any) -> dict[str, float]:
         fANOVA: Hutter et al. (2014), by Optuna.
     """
     try:
-        found = optuna.importance.get_param_importances(study)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
     except (RuntimeError, ValueError):
         return {}
     return {name: float(value) for name, value in found.items()}
