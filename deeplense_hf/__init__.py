@@ -13,6 +13,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
+    "AutoModelForAnomalyDetection": "deeplense_hf.models",
+    "AutoModelForImageRegression": "deeplense_hf.models",
+    "DeepLenseBackboneConfig": "deeplense_hf.models",
+    "DeepLenseEnsembleConfig": "deeplense_hf.models",
     "DeepLenseImageProcessor": "deeplense_hf.models.image_processing_deeplense",
     "DeepLenseSwinConfig": "deeplense_hf.models.configuration_deeplense_swin",
     "DeepLenseSwinForImageClassification": "deeplense_hf.models.modeling_deeplense_swin",
@@ -24,9 +28,11 @@ _PUBLIC: dict[str, str] = {
     "LensImageDecoder": "deeplense_hf.data.loading",
     "LensMetrics": "deeplense_hf.lens_metrics.lens_metrics",
     "Predictor": "deeplense_hf.inference.predictor",
+    "adapt_pretrained": "deeplense_hf.models.adaptation",
     "get_recipe": "deeplense_hf.simulation.recipes",
     "load_lenses": "deeplense_hf.data.loading",
     "stream_lenses": "deeplense_hf.training.streaming",
+    "run_training": "deeplense_hf.training.run",
     "simulate_batch": "deeplense_hf.simulation.simulator",
 }
 

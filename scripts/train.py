@@ -6,6 +6,11 @@ small DeepLense Swin, evaluates it on systems it has never seen and saves a mode
 
     accelerate launch scripts/train.py
     accelerate launch scripts/train.py --dataset model_2 --model deeplense-vit-tiny --output_dir outputs/vit
+    accelerate launch scripts/train.py --task regression --targets log10_axion_mass_ev --output_dir outputs/mass
+    accelerate launch scripts/train.py --task anomaly_detection --output_dir outputs/anomaly
+    accelerate launch scripts/train.py --task masked_image_modeling --output_dir outputs/encoder
+    accelerate launch scripts/train.py --model outputs/encoder --layer_decay 0.8 --output_dir outputs/tuned
+    accelerate launch scripts/train.py --model microsoft/swin-tiny-patch4-window7-224 --output_dir outputs/pretrained
     accelerate launch scripts/train.py --dataset simulate:realistic      # never the same lens twice
     accelerate launch scripts/train.py --dataset path/to/original/files --num_train_epochs 20
     accelerate launch scripts/train.py --config scripts/configs/smoke.yaml

@@ -89,7 +89,9 @@ def history_figure(study: Any) -> Figure:
     axes = figure.add_subplot()
     done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     pruned = [trial for trial in study.trials if trial.state == TrialState.PRUNED and trial.value is not None]
-    axes.plot([trial.number for trial in pruned], [trial.value for trial in pruned], "x", color=GREY, label="pruned")
+    if pruned:
+        numbers, values = [trial.number for trial in pruned], [trial.value for trial in pruned]
+        axes.plot(numbers, values, "x", color=GREY, label="pruned")
     numbers, values = [trial.number for trial in done], [trial.value for trial in done]
     choose = max if study.direction == optuna.study.StudyDirection.MAXIMIZE else min
     axes.plot(numbers, values, "o", color=COLOURS[0], markersize=4, label="trial")
