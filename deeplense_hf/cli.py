@@ -80,7 +80,7 @@ COMMANDS: dict[str, Command] = {
         ("deeplense_hf.inference.ensemble:EnsembleOptions",),
     ),
     "predict": Command(
-        "classify image files: one row per image",
+        "answer for image files what a model was trained for: one row per image",
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
     ),

@@ -120,14 +120,7 @@ class OptionParser(HfArgumentParser):
 
     def _use_yaml(self, path: Path) -> None:
         """Make the values of a YAML file the defaults."""
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: the --config file does not exist.")
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
-        if not isinstance(values, dict):
-            raise ValueError(f"{path} must map option names to values, one a line, for example 'seed: 1'.")
+        values = read_yaml_mapping(path, "--config")
         actions = {action.dest: action for action in self._actions if action.dest not in ("help", "config")}
         for name, value in values.items():
             if name not in actions:
@@ -156,6 +149,31 @@ class OptionParser(HfArgumentParser):
         flag = word if word.startswith("--") else f"--{word}"
         close = difflib.get_close_matches(flag.split("=")[0], known, n=1)
         return f"; did you mean {close[0] if word.startswith('--') else close[0][2:]}?" if close else ""
+
+
+def read_yaml_mapping(path: Path, option: str) -> dict[Any, Any]:
+    """Read a YAML file that maps names to values.
+
+    Args:
+        path: The file.
+        option: The option that names it, for the message.
+
+    Returns:
+        What it maps.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not YAML, or no mapping.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: the {option} file does not exist.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must map option names to values, one a line, for example 'seed: 1'.")
+    return values
 
 
 def options_as_dict(*instances: Any) -> dict[str, Any]:

@@ -7,10 +7,12 @@ MODEL is a folder that scripts/train.py saved, or an id on the Hugging Face Hub.
 recipe, a folder that scripts/simulate.py or scripts/import_dataset.py built, a folder or archive of original
 files, or a Hub id. Classes of model and data are matched by name.
 
-Into OUT it writes metrics.json (ROC AUC one against rest, macro and of each class, accuracy, average
-precision, expected calibration error and log loss, each with a 95% bootstrap interval that resamples lens
-systems, and the confusion matrix) and the figures roc.png, confusion.png and reliability.png, and it prints a
-short table. Batch size and, under torchrun, the number of processes change no more than the last decimal.
+Into OUT it writes metrics.json (the scores of the model's task, each with a 95% bootstrap interval that
+resamples lens systems) and figures, and it prints a short table. Of a classifier the scores are ROC AUC,
+accuracy, average precision, expected calibration error and log loss, with the confusion matrix; of a lens finder
+also the true positive rate at 0 and 10 false positives; of a regression MAE, RMSE, R2 and the coverage of
+intervals in the units of each target; of an anomaly detector ROC AUC and average precision against each class of
+anomalies. Batch size and, under torchrun, the number of processes change no more than the last decimal.
 
 Examples:
     python scripts/evaluate_model.py --model runs/swin --dataset runs/data --output_dir runs/swin/evaluation

@@ -1,4 +1,9 @@
-"""Auto classes of the tasks that transformers has none for."""
+"""Auto classes of the tasks that transformers has none for.
+
+Where this package is not installed, the class of a folder or Hub repository is found by its name instead:
+`get_class_from_dynamic_module(config.auto_map["AutoModelForImageRegression"], folder)` of
+`transformers.dynamic_module_utils`.
+"""
 
 from collections import OrderedDict
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from deeplense_hf.option_parser import read_yaml_mapping
+
 MODEL_OPTION = "model_options."
 # decided by the search itself
 _NOT_SEARCHED = ("output_dir", "overwrite", "resume_from_checkpoint", "config")
@@ -90,14 +92,9 @@ def read_space(path: Path, known: Sequence[str]) -> Space:
         FileNotFoundError: If there is no such file.
         ValueError: If it names an unknown option, or no values.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: the --search_space file does not exist.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f"{path} must map options to values, for example 'learning_rate: [1e-3, 2e-3]'.")
+    content = read_yaml_mapping(path, "--search_space")
+    if not content:
+        raise ValueError(f"{path} names no option, so there is nothing to search.")
     space: Space = {}
     for name, entry in content.items():
         if name in _NOT_SEARCHED or (name not in known and not str(name).startswith(MODEL_OPTION)):

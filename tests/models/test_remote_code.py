@@ -42,6 +42,11 @@ for folder in sys.argv[1:]:
         # what was loaded can be saved, with its code
         model.save_pretrained(folder + "-again")
         processor.save_pretrained(folder + "-again")
+# the classes that transformers has no Auto class for are found by name
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
+for name in ("AutoModelForImageRegression", "AutoModelForAnomalyDetection", "AutoModelForMaskedImageModeling"):
+    head = get_class_from_dynamic_module(config.auto_map[name], sys.argv[-1])
+    assert head.from_pretrained(sys.argv[-1]).backbone is not None
 assert "deeplense_hf" not in sys.modules
 """
 

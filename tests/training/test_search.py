@@ -151,7 +151,8 @@ def test_spaces_are_read_strictly(tmp_path: Path) -> None:
         ("learning_rate: 3", "give a list, or low and high"),
         ("learning_rate: {low: 2, high: 1}", "give a list, or low and high"),
         ("learning_rate: {low: 0, high: 1, log: true}", "is above 0 and has no step"),
-        ("- learning_rate", "must map options to values"),
+        ("- learning_rate", "must map option names to values"),
+        ("{}", "names no option"),
         ("a: [", "is not valid YAML"),
     ],
 )
