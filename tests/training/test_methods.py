@@ -217,3 +217,13 @@ def test_teachers_that_do_not_fit_fail_before_the_first_step(
     assert "teachers teach classes" in failure(regression, quick, lens_cache, capsys)
     wrong = ["--teachers", str(encoder), *output]
     assert "knows the classes" in failure(wrong, quick, lens_cache, capsys)
+
+
+def test_accumulated_batches_are_one_batch(train: Train) -> None:
+    # patches have no batch statistics, and plain gradient descent shows any factor of the loss
+    options = ("--model_options", "stem=patch", "--max_steps", "4", "--optim", "sgd", "--learning_rate", "0.1")
+    options += ("--bf16", "false")
+    whole = load_file(train(*options, "--per_device_train_batch_size", "16") / "model.safetensors")
+    halves = ("--per_device_train_batch_size", "8", "--gradient_accumulation_steps", "2")
+    for name, weight in load_file(train(*options, *halves) / "model.safetensors").items():
+        torch.testing.assert_close(weight, whole[name], rtol=1e-4, atol=1e-5)
