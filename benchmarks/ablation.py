@@ -224,6 +224,7 @@ def main() -> None:
         "--budget", type=float, default=650.0, help="steps of the default that a cell may take the CPU time of"
     )
     parser.add_argument("--groups", nargs="*", help="groups to run; all when absent")
+    parser.add_argument("--cells", nargs="*", help="single cells to run beside these groups")
     parser.add_argument("--parallel", type=int, default=2, help="cells at a time")
     parser.add_argument("--report_only", action="store_true", help="run nothing")
     parser.add_argument("--cell", help=argparse.SUPPRESS)
@@ -238,13 +239,14 @@ def main() -> None:
         path.write_text(json.dumps(result, indent=1) + "\n")
         return
     if not options.report_only:
-        groups = options.groups or [cell.group for cell in GRID]
-        jobs = [(cell, seed) for cell in GRID if cell.group in groups for seed in cell.seeds]
+        wanted = {*(options.groups or ()), *(options.cells or ())}
+        chosen = [cell for cell in GRID if not wanted or wanted & {cell.group, cell.name}]
+        jobs = [(cell, seed) for cell in chosen for seed in cell.seeds]
         with ThreadPoolExecutor(options.parallel) as pool, tqdm(total=len(jobs), unit="cell") as bar:
             # those that build on others come when all others are done
             for builds in (False, True):
-                chosen = [job for job in jobs if job[0].builds_on_another is builds]
-                for job in [pool.submit(run_in_process, *job, options.budget, output_dir) for job in chosen]:
+                ready = [job for job in jobs if job[0].builds_on_another is builds]
+                for job in [pool.submit(run_in_process, *job, options.budget, output_dir) for job in ready]:
                     job.result()
                     bar.update()
     print(report(output_dir, options.budget))

@@ -80,7 +80,7 @@ GRID: tuple[Cell, ...] = (
     Cell("stretch-none", "stretch", "--stretch none"),
     Cell("stretch-sqrt", "stretch", "--stretch sqrt"),
     Cell("stretch-log", "stretch", "--stretch log", seeds=THREE),
-    Cell("augmentation-none", "augmentation", "--augmentation none", seeds=THREE),
+    Cell("augmentation-none", "augmentation", "--augmentation none"),
     Cell("augmentation-standard", "augmentation", "--augmentation standard"),
     Cell("augmentation-lens", "augmentation", "--augmentation lens"),
     Cell("mixup", "augmentation", "--mixing mixup"),
