@@ -37,7 +37,7 @@ class EnsembleOptions:
     )
     split: str = field(default="validation", metadata={"help": "its split; never the one that is tested on"})
     images_per_class: int | None = field(
-        default=None, metadata={"help": "systems per class, if the data set is a recipe; that of the models' training"}
+        default=None, metadata={"help": "systems per class, if the data set is a recipe; 1000 when absent"}
     )
     seed: int = field(default=0, metadata={"help": "seed of the data set, if it is a recipe"})
     batch_size: int = field(default=64, metadata={"help": "images at a time"})

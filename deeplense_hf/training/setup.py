@@ -1,5 +1,6 @@
 """What a run is made of: threads, model and processor for a data set."""
 
+import difflib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -136,15 +137,9 @@ def build_model_and_processor(
             f"model_options={' '.join(options.model_options)} are for new models of a named size; '{options.model}' "
             "brings its own."
         )
-    looks_local = options.model.startswith((".", "/", "~")) or options.model.count("/") > 1
-    if looks_local and not (Path(options.model).expanduser() / "config.json").is_file():
-        raise FileNotFoundError(
-            f"model '{options.model}' is not a named size ({', '.join(sorted(PRESETS))}), nor a folder with a "
-            "config.json."
-        )
     if options.model.startswith(UNTRAINED_PREFIX):
         return _adapted(options, task, splits, head_options)
-    config = AutoConfig.from_pretrained(options.model)
+    config = _config_of(options.model)
     if not config.model_type.startswith("deeplense_"):
         return _adapted(options, task, splits, head_options)
     expected = getattr(config, "num_channels", 3)
@@ -159,6 +154,20 @@ def build_model_and_processor(
     with quiet_loading():
         model = task.auto_class.from_pretrained(options.model, config=config)
     return model, AutoImageProcessor.from_pretrained(options.model)
+
+
+def _config_of(name: str) -> Any:
+    """Load the configuration of a model that is no named size."""
+    unknown = f"model '{name}' is not a named size ({', '.join(sorted(PRESETS))}), nor a folder with a config.json"
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if looks_local and not (Path(name).expanduser() / "config.json").is_file():
+        raise FileNotFoundError(f"{unknown}.")
+    try:
+        return AutoConfig.from_pretrained(name)
+    except OSError:
+        close = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else "."
+        raise FileNotFoundError(f"{unknown}, nor a model that can be reached on the Hugging Face Hub{hint}") from None
 
 
 def _adapted(
