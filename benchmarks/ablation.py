@@ -4,10 +4,10 @@
     python benchmarks/ablation.py --groups stem loss   # some groups
     python benchmarks/ablation.py --report_only        # the table and the plot of what is there
 
-Every cell is `scripts/train.py` with the project's defaults and the cell's own options, on one thread. First a few
-steps of it and of the default are timed one after the other, so that both find the machine equally busy; then it trains
-for as many steps as cost what `--budget` steps of the default cost, with a complete learning-rate schedule. The test
-split is not looked at: what is chosen here is chosen on validation systems.
+Every cell is `scripts/train.py` with the options of the reference, which were the defaults before this study, and the
+cell's own, on one thread. First a few steps of it and of the reference are timed one after the other, so that both find
+the machine equally busy; then it trains for as many steps as cost what `--budget` steps of the reference cost, with a
+complete learning-rate schedule. The test split is not looked at: what is chosen here is chosen on validation systems.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def run_cell(cell: Cell, seed: int, budget: float, folder: Path) -> dict[str, An
     Args:
         cell: What is trained.
         seed: Seed of weights, order and augmentation.
-        budget: Steps of the default whose CPU time it may take.
+        budget: Steps of the reference whose CPU time it may take.
         folder: Where it is trained.
 
     Returns:
@@ -158,7 +158,7 @@ def report(output_dir: Path, budget: float) -> str:
 
     Args:
         output_dir: Folder of the results.
-        budget: Steps of the default, for the heading.
+        budget: Steps of the reference, for the heading.
 
     Returns:
         Markdown.
@@ -169,7 +169,7 @@ def report(output_dir: Path, budget: float) -> str:
             path = result_path(output_dir, cell, seed)
             if path.exists():
                 results[cell.name].append(json.loads(path.read_text()))
-    lines = [f"Validation scores; every training took the CPU time of {budget:g} steps of the default.", ""]
+    lines = [f"Validation scores; every training took the CPU time of {budget:g} steps of the reference.", ""]
     for group in dict.fromkeys(cell.group for cell in GRID):
         cells = [cell for cell in GRID if cell.group == group and results[cell.name]]
         if not cells:
@@ -221,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/ablation"), help="folder of the results")
     parser.add_argument(
-        "--budget", type=float, default=650.0, help="steps of the default that a cell may take the CPU time of"
+        "--budget", type=float, default=650.0, help="steps of the reference that a cell may take the CPU time of"
     )
     parser.add_argument("--groups", nargs="*", help="groups to run; all when absent")
     parser.add_argument("--cells", nargs="*", help="single cells to run beside these groups")

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-DATA = ("--dataset", "model_1", "--images_per_class", "6000")
+# what all cells have in common: the defaults before this study, so that it can be repeated with those after it
+REFERENCE = ("--learning_rate", "2e-3", "--stretch", "asinh")
+DATA = (*REFERENCE, "--dataset", "model_1", "--images_per_class", "6000")
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,13 @@ AXION_MASS = "--task regression --targets log10_axion_mass_ev"
 HUBER = "--loss huber --uncertainty constant"
 ANOMALY = "--task anomaly_detection"
 FINDING = "--task lens_finding"
-REALISTIC = ("--dataset", "realistic", "--images_per_class", "3000")
-QUASAR = ("--dataset", "quasar", "--images_per_class", "1000")
+REALISTIC = (*REFERENCE, "--dataset", "realistic", "--images_per_class", "3000")
+QUASAR = (*REFERENCE, "--dataset", "quasar", "--images_per_class", "1000")
 # simulate.py --recipe lens_finding --images_per_class 300 --imbalance 100 --output_dir outputs/lens_finding_100
-LENSES = ("--dataset", "outputs/lens_finding_100")
+LENSES = (*REFERENCE, "--dataset", "outputs/lens_finding_100")
 
 GRID: tuple[Cell, ...] = (
-    Cell("default", "family", seeds=THREE),
+    Cell("reference", "family", seeds=THREE),
     Cell("vit-tiny", "family", "--model deeplense-vit-tiny", seeds=THREE),
     Cell("resnet-18", "family", "--model resnet-18 --learning_rate 1e-3", seeds=THREE),
     # the baseline is tuned as ours is: learning rate, image size, weight decay
@@ -75,7 +77,7 @@ GRID: tuple[Cell, ...] = (
     Cell("swin-inverted-stem", "stem", "--model_options stem=inverted"),
     Cell("swin-wide-stem", "stem", "--model_options stem_channels=[24,48,96,192]"),
     Cell("swin-early-halving", "stem", "--model_options stem_channels=[32,64,128]"),
-    Cell("answers-averaged", "symmetry", seeds=THREE, trained_as="default", changes=(("symmetry", "average"),)),
+    Cell("answers-averaged", "symmetry", seeds=THREE, trained_as="reference", changes=(("symmetry", "average"),)),
     Cell("winners", "winners together", "--learning_rate 1e-3 --stretch log", seeds=THREE),
     Cell("stretch-none", "stretch", "--stretch none"),
     Cell("stretch-sqrt", "stretch", "--stretch sqrt"),
@@ -101,7 +103,7 @@ GRID: tuple[Cell, ...] = (
     Cell("curriculum-visibility", "progressive learning", "--curriculum visibility"),
     Cell("curriculum-loss", "progressive learning", "--curriculum loss"),
     Cell("progressive-size", "progressive learning", "--progressive_size 0.5"),
-    Cell("distilled", "distillation", "--teachers {models}/default-1/run {models}/default-2/run"),
+    Cell("distilled", "distillation", "--teachers {models}/reference-1/run {models}/reference-2/run"),
     Cell("masked-modelling", "pretraining", "--task masked_image_modeling", metric="reconstruction_error"),
     Cell("from-masked-modelling", "pretraining", "--model {models}/masked-modelling-0/run"),
     Cell("axion-mass", "regression of the axion mass", AXION_MASS, metric="r2"),

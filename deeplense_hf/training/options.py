@@ -50,7 +50,7 @@ class TrainOptions:
         },
     )
     stretch: Literal["none", "asinh", "log", "sqrt"] | None = field(
-        default=None, metadata={"help": "brightness stretch; asinh for new models, as trained for others"}
+        default=None, metadata={"help": "brightness stretch; log for new models, as trained for others"}
     )
     augmentation: Literal["none", "dihedral", "standard", "lens"] = field(
         default="dihedral", metadata={"help": "augmentation policy of the raw training images"}
