@@ -52,7 +52,7 @@ class Cell:
 THREE = (0, 1, 2)
 AXION_MASS = "--task regression --targets log10_axion_mass_ev"
 HUBER = "--loss huber --uncertainty constant"
-ANOMALY = "--task anomaly_detection"
+ANOMALY = "--task anomaly_detection --anomaly_score reconstruction"
 FINDING = "--task lens_finding"
 REALISTIC = (*REFERENCE, "--dataset", "realistic", "--images_per_class", "3000")
 QUASAR = (*REFERENCE, "--dataset", "quasar", "--images_per_class", "1000")

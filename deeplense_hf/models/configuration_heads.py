@@ -61,7 +61,7 @@ class DeepLenseHeadConfig(PreTrainedConfig):
     interval_factors: Sequence[float] | None = None
     mask_ratio: float = 0.5
     mask_size: int = 8
-    anomaly_score: str = "reconstruction"
+    anomaly_score: str = "mahalanobis"
     anomaly_masks: int = 4
     anomaly_neighbours: int = 5
     anomaly_references: int = 1000

@@ -43,7 +43,7 @@ class AnomalyDetectionTask(Task):
     has_targets: ClassVar[bool] = False
 
     normal_class: str = "no_sub"
-    score: str = "reconstruction"
+    score: str = "mahalanobis"
     mask_ratio: float = 0.5
     mask_size: int = 8
 
