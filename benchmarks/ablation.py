@@ -174,15 +174,15 @@ def report(output_dir: Path, budget: float) -> str:
         cells = [cell for cell in GRID if cell.group == group and results[cell.name]]
         if not cells:
             continue
-        lines += [f"**{group}**", "", f"| cell | {cells[0].metric} | seeds | images seen | parameters |"]
-        lines += ["|---|---|---|---|---|"]
+        lines += [f"**{group}**", "", "| cell | score | | seeds | images seen | parameters |"]
+        lines += ["|---|---|---|---|---|---|"]
         for cell in cells:
             runs = results[cell.name]
             values = [run["metrics"].get(cell.metric, float("nan")) for run in runs]
             spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
             images = statistics.mean(run["steps"] for run in runs) * cell.batch_size
             lines.append(
-                f"| {cell.name} | {statistics.mean(values):.4f}{spread} | {len(values)} | {images:,.0f} | "
+                f"| {cell.name} | {cell.metric} | {statistics.mean(values):.4f}{spread} | {len(values)} | {images:,.0f} | "
                 f"{runs[0]['parameters']:,} |"
             )
         lines.append("")

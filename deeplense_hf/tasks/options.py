@@ -26,7 +26,7 @@ class TaskOptions:
     normal_class: str = field(
         default="no_sub", metadata={"help": "anomaly_detection: the class that is learnt; all others are anomalies"}
     )
-    # on Model I the distance of features reaches an AUC of 0.83, the reconstruction one of 0.61 (benchmarks/ablation.py)
+    # on Model I the distance of features reaches an AUC of 0.83, reconstruction 0.61 (benchmarks/ablation.py)
     anomaly_score: Literal["reconstruction", "mahalanobis", "nearest_neighbours"] = field(
         default="mahalanobis", metadata={"help": "anomaly_detection: what an anomaly is told by"}
     )
