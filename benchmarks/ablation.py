@@ -181,10 +181,9 @@ def report(output_dir: Path, budget: float) -> str:
             values = [run["metrics"].get(cell.metric, float("nan")) for run in runs]
             spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
             images = statistics.mean(run["steps"] for run in runs) * cell.batch_size
-            lines.append(
-                f"| {cell.name} | {cell.metric} | {statistics.mean(values):.4f}{spread} | {len(values)} | {images:,.0f} | "
-                f"{runs[0]['parameters']:,} |"
-            )
+            columns = [cell.name, cell.metric, f"{statistics.mean(values):.4f}{spread}", str(len(values))]
+            columns += [f"{images:,.0f}", f"{runs[0]['parameters']:,}"]
+            lines.append(f"| {' | '.join(columns)} |")
         lines.append("")
     table = "\n".join(lines)
     (output_dir / "ablation.md").write_text(table)
