@@ -192,11 +192,11 @@ def report(output_dir: Path, budget: float) -> str:
 
 
 def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Draw the scores of every group that compares the project's main score, a dot for each seed."""
+    """Draw the scores of all cells that classify the same images, a dot for each seed and a line for their mean."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    cells = [cell for cell in GRID if results[cell.name] and "--task" not in cell.options and cell.metric == "roc_auc"]
+    cells = [cell for cell in GRID if results[cell.name] and cell.is_of_main_study]
     if not cells:
         return
     figure = Figure(figsize=(7, 1.2 + 0.22 * len(cells)), layout="constrained")

@@ -44,6 +44,11 @@ class Cell:
         return int(words[words.index(flag) + 1]) if flag in words else 64
 
     @property
+    def is_of_main_study(self) -> bool:
+        """Whether it classifies the images of `DATA`, so that its score compares with the reference's."""
+        return self.data == DATA and self.metric == "roc_auc" and "--task" not in self.options
+
+    @property
     def builds_on_another(self) -> bool:
         """Whether it needs the model of another cell."""
         return bool(self.trained_as) or "{models}" in self.options
