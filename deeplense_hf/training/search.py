@@ -12,6 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from deeplense_hf.option_parser import options_as_dict
 from deeplense_hf.tasks.options import TaskOptions
 
@@ -69,6 +71,9 @@ def search(
     study = _study(optuna, search_options, space, together, "maximize" if greater else "minimize")
     _run_trials(optuna, study, search_options, space, together)
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
+    if not done and any(trial.state == optuna.trial.TrialState.RUNNING for trial in study.trials):
+        print("other searches are still at the trials that were asked for; the last of them reports.")
+        return
     if not done:
         reasons = [trial.user_attrs["error"] for trial in study.trials if "error" in trial.user_attrs]
         raise ValueError(
@@ -96,20 +101,22 @@ def _study(optuna: Any, search_options: SearchOptions, space: Space, together: S
     folder = Path(search_options.study_dir)
     folder.mkdir(parents=True, exist_ok=True)
     url = search_options.storage or f"sqlite:///{(folder / 'study.db').resolve()}"
-    storage = optuna.storages.RDBStorage(
-        url,
-        heartbeat_interval=_HEARTBEAT_SECONDS,
-        grace_period=_GRACE_SECONDS,
-        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=1),
-    )
-    study = optuna.create_study(
-        storage=storage,
-        study_name=search_options.study_name,
-        direction=direction,
-        load_if_exists=True,
-        sampler=_sampler(optuna, search_options, space, 0),
-        pruner=_pruner(optuna, search_options.pruner),
-    )
+    # searches that start together must not both make the tables
+    with FileLock(folder / "study.lock"):
+        storage = optuna.storages.RDBStorage(
+            url,
+            heartbeat_interval=_HEARTBEAT_SECONDS,
+            grace_period=_GRACE_SECONDS,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=1),
+        )
+        study = optuna.create_study(
+            storage=storage,
+            study_name=search_options.study_name,
+            direction=direction,
+            load_if_exists=True,
+            sampler=_sampler(optuna, search_options, space, 0),
+            pruner=_pruner(optuna, search_options.pruner),
+        )
     fixed = _fixed(together) | {"search_space": {name: repr(entry) for name, entry in space.items()}}
     earlier = study.user_attrs.get("fixed")
     if earlier is None:

@@ -256,6 +256,8 @@ class LensStream(torch.utils.data.IterableDataset):
         self.process_index, self.num_processes = process_index, num_processes
         self._next = start
         self._furthest = torch.tensor(start).share_memory_()
+        # seed of a loop over workers and where it began
+        self._loop = torch.tensor([-1, start]).share_memory_()
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
         """Simulate batch by batch; a second loop goes on behind what the first one simulated."""
@@ -263,6 +265,8 @@ class LensStream(torch.utils.data.IterableDataset):
         number, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         # workers are copies of this object; what they have simulated is known to the next ones through shared memory
         self._next = max(self._next, int(self._furthest))
+        if worker is not None:
+            self._next = self._start_of_loop(worker.seed - worker.id)
         while True:
             # within this process, worker w of n has the batches w, w + n, w + 2 n, ...
             first = (((self._next + number) * self.num_processes) + self.process_index) * self.batch_size
@@ -270,6 +274,16 @@ class LensStream(torch.utils.data.IterableDataset):
             self._next += step
             self._furthest.clamp_(min=self._next)
             yield batch
+
+    def _start_of_loop(self, loop: int) -> int:
+        """Return where a loop begins: where its first worker found the stream, however late the others start.
+
+        Read after `_furthest`, which a worker only moves after it has noted the loop here; so no lock is needed.
+        """
+        if int(self._loop[0]) != loop:
+            self._loop[1] = self._next
+            self._loop[0] = loop
+        return int(self._loop[1])
 
     def state_dict(self) -> dict[str, int]:
         """Return where the stream stands.

@@ -111,14 +111,14 @@ def test_hopeless_trials_are_pruned(
 
 def test_two_searches_share_a_study(space: Path, tmp_path: Path, quick: list[str], environment: dict[str, str]) -> None:
     folder = tmp_path / "study"
-    command = [sys.executable, "-m", "deeplense_hf.cli", *words(space, folder, quick, "--trials", "4")]
+    command = [sys.executable, "-m", "deeplense_hf.cli", *words(space, folder, quick, "--trials", "2")]
     running = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for process in running:
         _, error = process.communicate(timeout=240)
         assert process.returncode == 0, error
     trials = study_of(folder).trials
     done = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    assert 4 <= len(done) <= 5
+    assert 2 <= len(done) <= 3
     assert len({trial.params["learning_rate"] for trial in done}) == len(done), "none was drawn twice"
 
 
