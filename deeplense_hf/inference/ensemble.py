@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from .predictor import Predictor
 
 ENSEMBLE_FILE = "ensemble.json"
-# temperatures beyond these say that a model's confidence means nothing
-_TEMPERATURES = (0.05, 20.0)
 
 
 @dataclass
@@ -42,7 +40,7 @@ class EnsembleOptions:
     seed: int = field(default=0, metadata={"help": "seed of the data set, if it is a recipe"})
     batch_size: int = field(default=64, metadata={"help": "images at a time"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
-    overwrite: bool = field(default=False, metadata={"help": "replace what is in --output_dir"})
+    overwrite: bool = field(default=False, metadata={"help": "replace an earlier ensemble in --output_dir"})
 
     def __post_init__(self) -> None:
         """Check that options fit together.
@@ -67,7 +65,8 @@ def ensemble(options: EnsembleOptions) -> None:
         options: Which models, how they count, where to write.
 
     Raises:
-        ValueError: If the models do not answer the same, or the folder holds something.
+        ValueError: If the models do not answer the same, weights are to be found for what is no classifier, or the
+            folder holds something else than an ensemble or one of the models.
         FileNotFoundError: If a model or the data set is missing.
         OSError: If the folder cannot be written.
     """
@@ -75,16 +74,21 @@ def ensemble(options: EnsembleOptions) -> None:
 
     from deeplense_hf.data.loading import load_lenses
 
+    from .ensemble_weights import best_temperature, best_weights, log_losses
     from .predictor import Predictor
 
     disable_progress_bar()  # bars of loading and saving weights, which take no time
     output_dir = Path(options.output_dir)
-    if output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())) and not options.overwrite:
-        raise ValueError(f"{output_dir} holds something already; give another --output_dir or --overwrite.")
+    _check_output_dir(output_dir, options)
     predictors = [Predictor.from_pretrained(name, options.device) for name in options.models]
     check_members(options.models, predictors)
     weights, temperatures, scores = [1 / len(predictors)] * len(predictors), [1.0] * len(predictors), None
     if options.dataset is not None:
+        if predictors[0].task.name == "regression":
+            raise ValueError(
+                f"weighting='{options.weighting}' weighs probabilities, and '{options.models[0]}' estimates "
+                "quantities; join such models with weighting='uniform'."
+            )
         splits = load_lenses(options.dataset, seed=options.seed, images_per_class=options.images_per_class)
         if options.split not in splits:
             raise ValueError(f"'{options.dataset}' has no split '{options.split}'; it has {', '.join(splits)}.")
@@ -93,7 +97,7 @@ def ensemble(options: EnsembleOptions) -> None:
             temperatures = [best_temperature(member, labels) for member in logits]
         else:
             weights = best_weights(logits, labels)
-        scores = _log_losses(logits, labels, weights, temperatures)
+        scores = log_losses(logits, labels, weights, temperatures)
     model = build_ensemble(predictors, weights, temperatures)
     _save(model, output_dir, options, weights, temperatures, scores)
     for number, name in enumerate(options.models):
@@ -102,6 +106,20 @@ def ensemble(options: EnsembleOptions) -> None:
     if scores is not None:
         print(f"ensemble on {options.dataset}, split {options.split}: log loss {scores[-1]:.4f}")
     print(f"written: {output_dir}")
+
+
+def _check_output_dir(output_dir: Path, options: EnsembleOptions) -> None:
+    """Refuse to write where something would be lost."""
+    place = output_dir.resolve()
+    for name in options.models:
+        if Path(name).exists() and Path(name).resolve().is_relative_to(place):
+            raise ValueError(f"output_dir={output_dir} holds the model '{name}', which must stay; give another folder.")
+    if not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir())):
+        return
+    if not (output_dir / ENSEMBLE_FILE).is_file():
+        raise ValueError(f"{output_dir} holds something that is no ensemble; give another --output_dir.")
+    if not options.overwrite:
+        raise ValueError(f"{output_dir} holds an ensemble already; give another --output_dir or --overwrite.")
 
 
 def check_members(names: Sequence[str], predictors: Sequence["Predictor"]) -> None:
@@ -205,75 +223,6 @@ def logits_of(
     return references.values, logits
 
 
-def best_temperature(logits: "NDArray[np.float64]", labels: "NDArray[np.int64]") -> float:
-    """Find what to divide logits by for the least log loss.
-
-    Args:
-        logits: `(n, classes)`.
-        labels: `(n,)`.
-
-    Returns:
-        The temperature; above one for a model that is too sure of itself.
-
-    Source:
-        Guo et al. (2017), arXiv:1706.04599.
-    """
-    import numpy as np
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -float(scaled[np.arange(len(labels)), labels].mean())
-
-    found = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
-    return float(np.exp(found.x))
-
-
-def best_weights(logits: "Sequence[NDArray[np.float64]]", labels: "NDArray[np.int64]") -> list[float]:
-    """Find the weights of least log loss of the mean probability.
-
-    Args:
-        logits: Of each member, `(n, classes)`.
-        labels: `(n,)`.
-
-    Returns:
-        Weights that sum to one.
-
-    Source:
-        A convex problem; by softmax of free numbers, from equal weights.
-    """
-    import numpy as np
-    from scipy.optimize import minimize
-    from scipy.special import softmax
-
-    rows = np.arange(len(labels))
-    of_truth = np.stack([softmax(member, axis=1)[rows, labels] for member in logits])
-
-    def loss(numbers: "NDArray[np.float64]") -> float:
-        return -float(np.log(np.maximum(softmax(numbers) @ of_truth, 1e-300)).mean())
-
-    found = minimize(loss, np.zeros(len(logits)), method="Nelder-Mead", options={"xatol": 1e-4, "maxiter": 2000})
-    weights: list[float] = softmax(found.x).tolist()
-    return weights
-
-
-def _log_losses(
-    logits: "Sequence[NDArray[np.float64]]",
-    labels: "NDArray[np.int64]",
-    weights: Sequence[float],
-    temperatures: Sequence[float],
-) -> list[float]:
-    """Return the log loss of each member and, last, of the ensemble."""
-    import numpy as np
-    from scipy.special import softmax
-
-    rows = np.arange(len(labels))
-    scaled = [softmax(member / temperature, axis=1) for member, temperature in zip(logits, temperatures, strict=True)]
-    together = sum(weight * member for weight, member in zip(weights, scaled, strict=True))
-    return [-float(np.log(np.maximum(part[rows, labels], 1e-300)).mean()) for part in (*scaled, np.asarray(together))]
-
-
 def _answers(predictor: "Predictor", sort: bool = False) -> tuple[str, ...]:
     """Return the names of a model's outputs."""
     task: Any = predictor.task
@@ -295,16 +244,10 @@ def _save(
     temperatures: Sequence[float],
     scores: Sequence[float] | None,
 ) -> None:
-    """Write model, processor and how they came about."""
+    """Write model, processor and how they came about; all of it or nothing, in place of an earlier ensemble."""
+    from deeplense_hf.data.staging import temporary_sibling
     from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 
-    from .atomic_files import write_atomically
-
-    model.save_pretrained(output_dir)
-    # members process raw images themselves
-    DeepLenseImageProcessor(
-        num_channels=model.config.num_channels, stretch="none", normalisation="none"
-    ).save_pretrained(output_dir)
     about = {
         "members": list(options.models),
         "weighting": options.weighting,
@@ -315,4 +258,14 @@ def _save(
         "log_loss_of_members": None if scores is None else list(scores[:-1]),
         "log_loss_of_ensemble": None if scores is None else scores[-1],
     }
-    write_atomically(output_dir / ENSEMBLE_FILE, (json.dumps(about, indent=2) + "\n").encode())
+    # members process raw images themselves
+    processor = DeepLenseImageProcessor(num_channels=model.config.num_channels, stretch="none", normalisation="none")
+    with temporary_sibling(output_dir) as temporary:
+        finished = temporary / "new"
+        model.save_pretrained(finished)
+        processor.save_pretrained(finished)
+        (finished / ENSEMBLE_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        if output_dir.exists():
+            # what was evaluated in an earlier ensemble's folder is not true of this one
+            output_dir.rename(temporary / "earlier")
+        finished.rename(output_dir)

@@ -1,5 +1,6 @@
 """Models that answer together give the mean of their answers, from raw images."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import torch
 from scipy.special import softmax
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
+from deeplense_hf.data.loading import load_lenses
 from deeplense_hf.inference.ensemble import (
+    ENSEMBLE_FILE,
     EnsembleOptions,
-    best_temperature,
-    best_weights,
     build_ensemble,
     check_members,
     ensemble,
+    logits_of,
 )
+from deeplense_hf.inference.ensemble_weights import best_temperature, best_weights, log_losses
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import AutoModelForImageRegression, DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
@@ -126,7 +129,94 @@ def test_bad_options_are_refused(options: dict, message: str) -> None:
         EnsembleOptions(**{"models": ["one", "two"], "output_dir": "out", **options})
 
 
-def test_a_full_folder_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds something already"):
-        ensemble(EnsembleOptions(models=["one", "two"], output_dir=str(tmp_path)))
+def test_weights_of_many_members_are_the_best_ones() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(3, size=1500)
+    logits = [
+        3 * strength * np.eye(3)[labels] + 3 * generator.normal(size=(1500, 3))
+        for strength in np.linspace(0.2, 1.5, 10)
+    ]
+    of_truth = np.stack([softmax(member, axis=1)[np.arange(1500), labels] for member in logits])
+    slow = np.full(10, 0.1)
+    for _ in range(20000):
+        # expectation maximisation, which never leaves the simplex and cannot miss the optimum
+        slow = slow * (of_truth / (slow @ of_truth)).mean(axis=1)
+    found = log_losses(logits, labels, best_weights(logits, labels), [1.0] * 10)[-1]
+    assert found <= log_losses(logits, labels, list(slow), [1.0] * 10)[-1] + 1e-6
+
+
+def save(one: Predictor, folder: Path) -> str:
+    one.model.save_pretrained(folder)
+    one.processor.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("weighting", ["uniform", "validation", "temperature"])
+def test_the_command_writes_a_folder_that_answers(
+    weighting: str, members: list[Predictor], raw: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    names = [save(one, tmp_path / f"member-{number}") for number, one in enumerate(members)]
+    dataset = None if weighting == "uniform" else "model_2"
+    output_dir = tmp_path / "together"
+    options = EnsembleOptions(
+        models=names,
+        output_dir=str(output_dir),
+        weighting=weighting,
+        dataset=dataset,
+        images_per_class=30,
+        device="cpu",
+    )
+    ensemble(options)
+    about = json.loads((output_dir / ENSEMBLE_FILE).read_text())
+    assert about["members"] == names
+    assert sum(about["weights"]) == pytest.approx(1)
+    if dataset:
+        uniform = log_losses(*_asked(members), [1 / 3] * 3, [1.0] * 3)[-1]
+        assert about["log_loss_of_ensemble"] <= uniform + 1e-6
+        assert f"log loss {about['log_loss_of_ensemble']:.4f}" in capsys.readouterr().out
+    assert Predictor.from_pretrained(output_dir, "cpu").probabilities(raw).shape == (5, 3)
+
+
+def _asked(members: list[Predictor]) -> tuple[list[np.ndarray], np.ndarray]:
+    labels, logits = logits_of(members, load_lenses("model_2", images_per_class=30)["validation"], 64)
+    return logits, labels
+
+
+def test_estimators_are_joined_as_equals_only(tmp_path: Path) -> None:
+    config = build_config(
+        "deeplense-swin-test", image_size=32, task="regression", id2label={0: "mass"}, label2id={"mass": 0}
+    )
+    one = Predictor(AutoModelForImageRegression.from_config(config), DeepLenseImageProcessor(num_channels=1), "cpu")
+    name = save(one, tmp_path / "one")
+    options = {"models": [name, name], "output_dir": str(tmp_path / "two"), "device": "cpu"}
+    with pytest.raises(ValueError, match=r"weighs probabilities, and .* estimates quantities"):
+        ensemble(EnsembleOptions(**options, weighting="validation", dataset="model_2"))
+    ensemble(EnsembleOptions(**options))
+
+
+def test_a_model_or_other_work_is_never_overwritten(members: list[Predictor], tmp_path: Path) -> None:
+    names = [save(one, tmp_path / "models" / str(number)) for number, one in enumerate(members)]
+    before = (tmp_path / "models" / "0" / "model.safetensors").read_bytes()
+    for place in (names[0], str(tmp_path / "models"), f"{tmp_path}/models/../models/1"):
+        with pytest.raises(ValueError, match=r"holds the model .*, which must stay"):
+            ensemble(EnsembleOptions(models=names, output_dir=place, overwrite=True, device="cpu"))
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds something that is no ensemble"):
+        ensemble(EnsembleOptions(models=names, output_dir=str(notes), overwrite=True, device="cpu"))
+    assert (notes / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "models" / "0" / "model.safetensors").read_bytes() == before
+
+
+def test_an_earlier_ensemble_is_replaced_whole_when_asked(members: list[Predictor], tmp_path: Path) -> None:
+    names = [save(one, tmp_path / str(number)) for number, one in enumerate(members)]
+    together = tmp_path / "together"
+    ensemble(EnsembleOptions(models=names, output_dir=str(together), device="cpu"))
+    (together / "metrics.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds an ensemble already"):
+        ensemble(EnsembleOptions(models=names, output_dir=str(together), device="cpu"))
+    ensemble(EnsembleOptions(models=names[:2], output_dir=str(together), overwrite=True, device="cpu"))
+    assert not (together / "metrics.json").exists()
+    assert json.loads((together / ENSEMBLE_FILE).read_text())["members"] == names[:2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "together"]
