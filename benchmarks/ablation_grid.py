@@ -55,6 +55,7 @@ class Cell:
 
 
 THREE = (0, 1, 2)
+TEACHERS = "--teachers {models}/reference-1/run {models}/reference-2/run"
 AXION_MASS = "--task regression --targets log10_axion_mass_ev"
 HUBER = "--loss huber --uncertainty constant"
 ANOMALY = "--task anomaly_detection --anomaly_score reconstruction"
@@ -72,6 +73,8 @@ GRID: tuple[Cell, ...] = (
     Cell("resnet-18-rate-3e-4", "baseline", "--model resnet-18 --learning_rate 3e-4"),
     Cell("resnet-18-rate-2e-3", "baseline", "--model resnet-18 --learning_rate 2e-3"),
     Cell("resnet-18-96-pixels", "baseline", "--model resnet-18 --learning_rate 1e-3 --image_size 96"),
+    Cell("resnet-18-log", "baseline", "--model resnet-18 --learning_rate 1e-3 --stretch log", seeds=THREE),
+    Cell("resnet-18-log-rate-3e-4", "baseline", "--model resnet-18 --learning_rate 3e-4 --stretch log", seeds=THREE),
     Cell("swin-patch-stem", "stem", "--model_options stem=patch", seeds=THREE),
     Cell("swin-equivariant", "stem", "--model_options stem=equivariant symmetry=equivariant", seeds=THREE),
     Cell(
@@ -87,7 +90,7 @@ GRID: tuple[Cell, ...] = (
     Cell("stretch-none", "stretch", "--stretch none"),
     Cell("stretch-sqrt", "stretch", "--stretch sqrt"),
     Cell("stretch-log", "stretch", "--stretch log", seeds=THREE),
-    Cell("augmentation-none", "augmentation", "--augmentation none"),
+    Cell("augmentation-none", "augmentation", "--augmentation none", seeds=THREE),
     Cell("augmentation-standard", "augmentation", "--augmentation standard"),
     Cell("augmentation-lens", "augmentation", "--augmentation lens"),
     Cell("mixup", "augmentation", "--mixing mixup"),
@@ -108,9 +111,11 @@ GRID: tuple[Cell, ...] = (
     Cell("curriculum-visibility", "progressive learning", "--curriculum visibility"),
     Cell("curriculum-loss", "progressive learning", "--curriculum loss"),
     Cell("progressive-size", "progressive learning", "--progressive_size 0.5"),
-    Cell("distilled", "distillation", "--teachers {models}/reference-1/run {models}/reference-2/run"),
+    Cell("distilled", "distillation", TEACHERS),
+    Cell("distilled-token", "distillation", f"{TEACHERS} --distillation_token true"),
     Cell("masked-modelling", "pretraining", "--task masked_image_modeling", metric="reconstruction_error"),
     Cell("from-masked-modelling", "pretraining", "--model {models}/masked-modelling-0/run"),
+    Cell("frozen-masked-modelling", "pretraining", "--model {models}/masked-modelling-0/run --freeze_backbone true"),
     Cell("axion-mass", "regression of the axion mass", AXION_MASS, metric="r2"),
     Cell("axion-mass-beta-nll", "regression of the axion mass", f"{AXION_MASS} --loss beta_nll", metric="r2"),
     Cell("axion-mass-huber", "regression of the axion mass", f"{AXION_MASS} {HUBER}", metric="r2"),
@@ -148,6 +153,13 @@ GRID: tuple[Cell, ...] = (
         "lenses-balanced",
         "lens finding",
         f"{FINDING} --class_balance sampling",
+        metric="average_precision_lens",
+        data=LENSES,
+    ),
+    Cell(
+        "lenses-class-weights",
+        "lens finding",
+        f"{FINDING} --loss cross_entropy --class_balance weights",
         metric="average_precision_lens",
         data=LENSES,
     ),
