@@ -84,6 +84,16 @@ COMMANDS: dict[str, Command] = {
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
     ),
+    "push": Command(
+        "push a released model to the Hugging Face Hub",
+        "deeplense_hf.hub.push_model:push_model",
+        ("deeplense_hf.hub.push_model:PushOptions",),
+    ),
+    "push-dataset": Command(
+        "push data sets to the Hugging Face Hub, a configuration each",
+        "deeplense_hf.hub.push_dataset:push_dataset",
+        ("deeplense_hf.hub.push_dataset:PushDatasetOptions",),
+    ),
 }
 
 

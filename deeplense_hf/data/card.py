@@ -24,6 +24,18 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def size_category(images: int) -> str:
+    """Return the Hub's name of a size.
+
+    Args:
+        images: Number of images.
+
+    Returns:
+        The category.
+    """
+    return next((name for limit, name in _SIZE_CATEGORIES if images < limit), "n>1M")
+
+
 @dataclass(frozen=True)
 class DatasetCard:
     """What the card of a data set says.
@@ -66,13 +78,12 @@ class DatasetCard:
         return f"---\n{self._metadata(content)}---\n\n{self._body()}"
 
     def _metadata(self, content: str) -> str:
-        size = next((name for limit, name in _SIZE_CATEGORIES if self.total < limit), "n>1M")
         data_files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in self.class_counts]
         values = {
             "license": self.licence,
             "pretty_name": self.title,
             "task_categories": ["image-classification"],
-            "size_categories": [size],
+            "size_categories": [size_category(self.total)],
             "tags": ["astronomy", "gravitational-lensing", "dark-matter", *self.tags],
             "configs": [{"config_name": "default", "description": f"content {content}", "data_files": data_files}],
         }

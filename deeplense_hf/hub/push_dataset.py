@@ -1,0 +1,150 @@
+"""The command `push-dataset`: data set folders become one repository of the Hub, a configuration each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+    from .upload import Content
+
+# how a card of `data.card` calls the place that it is loaded from
+_PLACE = '"path/of/this/folder"'
+
+
+@dataclass
+class PushDatasetOptions:
+    """Options of the command `push-dataset`."""
+
+    datasets: list[str] = field(metadata={"help": "data set folders, as simulate and import write them"})
+    repo_id: str = field(metadata={"help": "owner/name on the Hub, for example ml4sci/deeplense-model-1"})
+    config_names: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "name of each folder's configuration; needed for several, and to add one to a repository that has "
+            "named ones"
+        },
+    )
+    title: str = field(
+        default="Simulated strong gravitational lenses",
+        metadata={"help": "title of a repository of several configurations"},
+    )
+    private: bool = field(default=False, metadata={"help": "create the repository as a private one"})
+    create_pr: bool = field(default=False, metadata={"help": "open a pull request instead of committing"})
+    revision: str = field(default="main", metadata={"help": "branch, created where it is missing"})
+    message: str = field(default="Upload with deeplense_hf", metadata={"help": "first line of the commit"})
+    dry_run: bool = field(default=False, metadata={"help": "list what would go, push nothing"})
+
+    def __post_init__(self) -> None:
+        """Check that every folder has a name.
+
+        Raises:
+            ValueError: If names are missing, are no names, or are twice the same.
+        """
+        names = self.config_names
+        if len(names) != len(self.datasets) and (names or len(self.datasets) > 1):
+            raise ValueError(f"{len(self.datasets)} datasets need as many config_names, not {len(names)}.")
+        wrong = [name for name in names if not name.replace("-", "").replace("_", "").isalnum() or name == "default"]
+        if wrong:
+            raise ValueError(f"config_names: '{wrong[0]}' is no name; use letters, digits, - and _, not 'default'.")
+        if len(set(names)) < len(names):
+            raise ValueError(f"config_names: {', '.join(names)} names one twice.")
+
+
+def push_dataset(options: PushDatasetOptions) -> None:
+    """Push data set folders, or tell what would be pushed.
+
+    Shards go as they are, so what is loaded from the Hub equals what lies on the disk, bit by bit.
+
+    Args:
+        options: Which folders, where to.
+
+    Raises:
+        FileNotFoundError: If a folder is missing.
+        ValueError: If a folder is no complete data set, or a file must not be published.
+        OSError: If the Hub does not answer or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    from deeplense_hf.data.build import is_dataset_folder
+
+    from .safe_files import files_to_publish
+    from .upload import Upload, describe, push
+
+    api = HfApi(library_name="deeplense_hf")
+    files: dict[str, Content] = {}
+    names = options.config_names or [""]
+    for folder, name in zip(map(Path, options.datasets), names, strict=True):
+        found = files_to_publish(folder)
+        if not is_dataset_folder(folder) or "README.md" not in found:
+            raise ValueError(f"{folder} is no data set folder; scripts/simulate.py and import_dataset.py make such.")
+        prefix = f"{name}/" if name else ""
+        files |= {prefix + path: file for path, file in found.items()}
+        files[f"{prefix}README.md"] = _card_of_configuration(found["README.md"], options.repo_id, name)
+    if options.config_names:
+        files["README.md"] = _card_of_all(options, files, api).encode()
+    upload = Upload(
+        options.repo_id,
+        "dataset",
+        files,
+        options.message,
+        revision=options.revision,
+        private=options.private,
+        create_pr=options.create_pr,
+    )
+    if options.dry_run:
+        for line in describe(upload, api):
+            print(line)
+        return
+    push(upload, api)
+
+
+def _card_of_configuration(card: Path, repo_id: str, name: str) -> bytes:
+    """Return a folder's card with the address that it is loaded from on the Hub."""
+    place = f'"{repo_id}", "{name}"' if name else f'"{repo_id}"'
+    return card.read_text(encoding="utf-8").replace(_PLACE, place).encode()
+
+
+def _card_of_all(options: PushDatasetOptions, files: "Mapping[str, Content]", api: "HfApi") -> str:
+    """Return the card of a repository of several configurations, those that lie there already among them."""
+    from .dataset_card import ConfigurationCard, card_of_configurations
+
+    cards = {}
+    for name, text in _cards_on_the_hub(options, api).items():
+        cards[name] = ConfigurationCard.read(name, text, f"{options.repo_id}, {name}/README.md")
+    for name in options.config_names:
+        content = files[f"{name}/README.md"]
+        text = content.decode() if isinstance(content, bytes) else content.read_text(encoding="utf-8")
+        cards[name] = ConfigurationCard.read(name, text, f"the card of '{name}'")
+    return card_of_configurations(options.title, options.repo_id, [cards[name] for name in sorted(cards)])
+
+
+def _cards_on_the_hub(options: PushDatasetOptions, api: "HfApi") -> dict[str, str]:
+    """Return the cards of the named configurations that the repository has."""
+    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    from .upload import one_sentence
+
+    with one_sentence(options.repo_id):
+        try:
+            paths = api.list_repo_files(options.repo_id, repo_type="dataset", revision=options.revision)
+            found = {}
+            for path in paths:
+                name, _, rest = path.partition("/")
+                if rest == "README.md":
+                    local = api.hf_hub_download(options.repo_id, path, repo_type="dataset", revision=options.revision)
+                    found[name] = Path(local).read_text(encoding="utf-8")
+        except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
+            return {}
+        except OSError:
+            if options.dry_run:
+                # which says itself that the Hub was not reached
+                return {}
+            raise
+    if not found and any(path.startswith("data/") for path in paths):
+        raise ValueError(
+            f"{options.repo_id} has one configuration without a name; push the others to another repository."
+        )
+    return found

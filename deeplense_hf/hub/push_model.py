@@ -1,0 +1,65 @@
+"""The command `push`: a release folder becomes a repository of the Hub."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# what a repository needs to be loaded and understood
+NEEDED_FILES = ("README.md", "config.json", "model.safetensors", "preprocessor_config.json")
+
+
+@dataclass
+class PushOptions:
+    """Options of the command `push`."""
+
+    folder: str = field(metadata={"help": "release folder, the exact content of the repository"})
+    repo_id: str = field(metadata={"help": "owner/name on the Hub, for example ml4sci/deeplense-swin"})
+    private: bool = field(default=False, metadata={"help": "create the repository as a private one"})
+    create_pr: bool = field(default=False, metadata={"help": "open a pull request instead of committing"})
+    revision: str = field(default="main", metadata={"help": "branch, created where it is missing"})
+    message: str = field(default="Upload with deeplense_hf", metadata={"help": "first line of the commit"})
+    delete_absent: bool = field(
+        default=False, metadata={"help": "delete what lies in the repository and not in the folder"}
+    )
+    dry_run: bool = field(default=False, metadata={"help": "list what would go, push nothing"})
+
+
+def push_model(options: PushOptions) -> None:
+    """Push a release folder, or tell what would be pushed.
+
+    Args:
+        options: Which folder, where to.
+
+    Raises:
+        FileNotFoundError: If the folder or a file that a release needs is missing.
+        ValueError: If a file must not be published.
+        OSError: If the Hub does not answer or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    from .safe_files import files_to_publish
+    from .upload import Upload, describe, push
+
+    folder = Path(options.folder)
+    files = files_to_publish(folder)
+    missing = [name for name in NEEDED_FILES if name not in files]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder} is no release folder: it lacks {', '.join(missing)}; scripts/make_release.py makes one of a "
+            "training run."
+        )
+    upload = Upload(
+        options.repo_id,
+        "model",
+        files,
+        options.message,
+        revision=options.revision,
+        private=options.private,
+        create_pr=options.create_pr,
+        delete_absent=options.delete_absent,
+    )
+    api = HfApi(library_name="deeplense_hf")
+    if options.dry_run:
+        for line in describe(upload, api):
+            print(line)
+        return
+    push(upload, api)

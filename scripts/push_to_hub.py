@@ -1,0 +1,19 @@
+"""Push a released model to the Hugging Face Hub.
+
+    python scripts/push_to_hub.py --folder model_cards/deeplense-swin --repo_id ml4sci/deeplense-swin --dry_run
+    python scripts/push_to_hub.py --folder model_cards/deeplense-swin --repo_id ml4sci/deeplense-swin
+
+Log in first: `hf auth login`, or set HF_TOKEN, with a token that may write. The folder is the exact content of the
+repository. Files that are there already as they are here are not sent again, so the same command goes on after a lost
+connection and does nothing once all is there. --create_pr opens a pull request, --revision pushes to a branch,
+--delete_absent removes what the folder does not hold.
+
+Formats that execute code when they are read (.bin, .pt, .pkl, ...) and files with tokens are refused.
+
+Options: python scripts/push_to_hub.py --help
+"""
+
+from deeplense_hf.cli import run_as_script
+
+if __name__ == "__main__":
+    run_as_script("push")
