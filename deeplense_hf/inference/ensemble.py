@@ -73,8 +73,9 @@ def ensemble(options: EnsembleOptions) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from deeplense_hf.data.loading import load_lenses
+    from deeplense_hf.tasks.calibration import best_temperature
 
-    from .ensemble_weights import best_temperature, best_weights, log_losses
+    from .ensemble_weights import best_weights, log_losses
     from .predictor import Predictor
 
     disable_progress_bar()  # bars of loading and saving weights, which take no time

@@ -1,4 +1,4 @@
-"""How much each member of an ensemble counts, and how far its confidence is corrected."""
+"""How much each member of an ensemble counts, and how good they are together."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,34 +7,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# temperatures beyond these say that a model's confidence means nothing
-_TEMPERATURES = (0.05, 20.0)
 _SMALLEST = 1e-300
-
-
-def best_temperature(logits: "NDArray[np.float64]", labels: "NDArray[np.int64]") -> float:
-    """Find what to divide logits by for the least log loss.
-
-    Args:
-        logits: `(n, classes)`.
-        labels: `(n,)`.
-
-    Returns:
-        The temperature; above one for a model that is too sure of itself.
-
-    Source:
-        Guo et al. (2017), arXiv:1706.04599.
-    """
-    import numpy as np
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -float(scaled[np.arange(len(labels)), labels].mean())
-
-    found = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
-    return float(np.exp(found.x))
 
 
 def best_weights(logits: "Sequence[NDArray[np.float64]]", labels: "NDArray[np.int64]") -> list[float]:

@@ -30,6 +30,8 @@ class DeepLenseHeadConfig(PreTrainedConfig):
         anomaly_masks: Pairs of complementary masks that an image is reconstructed under.
         anomaly_neighbours: Neighbours that the distance is averaged over.
         anomaly_references: Normal images whose features are kept for comparison.
+        prediction_set_threshold: Probability from which on a class belongs to the set of those that an image may be of,
+            found on validation images, so that the set holds the true one for 95% of them; none when absent.
         distillation_token: Whether a second classifier, on a token of its own where the family has tokens, learns from
             teachers; the answers of both are averaged (DeiT).
 
@@ -65,6 +67,7 @@ class DeepLenseHeadConfig(PreTrainedConfig):
     anomaly_masks: int = 4
     anomaly_neighbours: int = 5
     anomaly_references: int = 1000
+    prediction_set_threshold: float | None = None
     distillation_token: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:

@@ -81,6 +81,18 @@ class ImageClassificationMixin(PooledHeadMixin):
         self.classifier = nn.Linear(width, classes) if classes else nn.Identity()
         self.distillation_classifier = nn.Linear(width, classes) if self.config.distillation_token and classes else None
 
+    @torch.no_grad()
+    def divide_logits(self, temperature: float) -> None:
+        """Make the classifier less (or, below one, more) sure of itself, for good.
+
+        Args:
+            temperature: What logits are divided by from now on.
+        """
+        for layer in (self.classifier, self.distillation_classifier):
+            if isinstance(layer, nn.Linear):
+                layer.weight.div_(temperature)
+                layer.bias.div_(temperature)
+
     @can_return_tuple
     def forward(
         self,

@@ -15,11 +15,13 @@ from deeplense_hf.data.schema import LABEL, LABEL_SETS
 from deeplense_hf.lens_metrics.classification_scores import check_scores, confusion_counts, weighted_scores
 from deeplense_hf.lens_metrics.detection_scores import weighted_detection_scores
 
+from .calibration import best_temperature, prediction_set_threshold, prediction_sets
 from .options import TaskOptions
-from .task import Arrays, References, Task, class_names_of, groups_of, reference_split
+from .task import Arrays, ProcessedSplit, References, Task, class_names_of, groups_of, reference_split
 
 PROBABILITIES = "probabilities"
 PREDICTED_CLASS = "predicted_class"
+PREDICTION_SET = "prediction_set_95"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class ClassificationTask(Task):
 
     Attributes:
         class_names: The classes, in the order of the model's outputs.
+        prediction_set_threshold: Probability from which on a class belongs to the set of those that an image may be of;
+            none before the model is finished.
     """
 
     name: ClassVar[str] = "classification"
@@ -38,6 +42,7 @@ class ClassificationTask(Task):
     greater_is_better: ClassVar[bool] = True
 
     class_names: tuple[str, ...]
+    prediction_set_threshold: float | None = None
 
     @classmethod
     def from_dataset(cls, splits: DatasetDict, options: TaskOptions, name: str) -> Self:
@@ -59,7 +64,8 @@ class ClassificationTask(Task):
     def from_config(cls, config: Any) -> Self:
         """Read the classes off a configuration; see `Task`."""
         names = {int(index): str(label) for index, label in (config.id2label or {}).items()}
-        return cls(tuple(names[index] for index in sorted(names)))
+        threshold = getattr(config, "prediction_set_threshold", None)
+        return cls(tuple(names[index] for index in sorted(names)), threshold)
 
     @property
     def model_options(self) -> dict[str, Any]:
@@ -93,6 +99,22 @@ class ClassificationTask(Task):
         order = np.array([self.class_names.index(name) for name in class_names], dtype=np.int64)
         labels: NDArray[np.int64] = order[batch[LABEL]]
         return labels
+
+    def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:
+        """Find the temperature of the probabilities, and the sets of classes that hold the true one; see `Task`.
+
+        Both are found on validation images, so that what the loss, label smoothing or mixing did to a model's
+        confidence does not reach its users.
+        """
+        logits, labels = [], []
+        for batch in processed("validation"):
+            logits.append(model(pixel_values=batch["pixel_values"]).logits.double().cpu().numpy())
+            labels.append(batch["labels"].cpu().numpy())
+        all_logits, truths = np.concatenate(logits), np.concatenate(labels)
+        temperature = best_temperature(all_logits, truths)
+        model.divide_logits(temperature)
+        probabilities = softmax(all_logits / temperature, axis=1)
+        model.config.prediction_set_threshold = prediction_set_threshold(probabilities, truths)
 
     def references(self, dataset: Dataset) -> References:
         """Return the labelled rows and their labels; see `Task`."""
@@ -129,23 +151,48 @@ class ClassificationTask(Task):
     @property
     def columns(self) -> dict[str, str]:
         """Columns of a table of answers and their types."""
-        return {PREDICTED_CLASS: "string", **{f"probability_{name}": "float32" for name in self.class_names}}
+        sets = {} if self.prediction_set_threshold is None else {PREDICTION_SET: "string"}
+        return {PREDICTED_CLASS: "string", **{f"probability_{name}": "float32" for name in self.class_names}, **sets}
 
     def table(self, answers: Arrays) -> dict[str, list[Any]]:
         """Arrange classes and probabilities as columns; see `Task`."""
         probabilities = answers[PROBABILITIES]
         best = probabilities.argmax(axis=1).tolist()
-        return {
-            PREDICTED_CLASS: [self.class_names[index] for index in best],
-            **{f"probability_{name}": probabilities[:, index].tolist() for index, name in enumerate(self.class_names)},
-        }
+        columns: dict[str, list[Any]] = {PREDICTED_CLASS: [self.class_names[index] for index in best]}
+        for index, name in enumerate(self.class_names):
+            columns[f"probability_{name}"] = probabilities[:, index].tolist()
+        if self.prediction_set_threshold is not None:
+            sets = prediction_sets(probabilities, self.prediction_set_threshold)
+            names = np.array(self.class_names)
+            columns[PREDICTION_SET] = [" ".join(names[row]) for row in sets]
+        return columns
 
     def weighted_scores(
         self, references: References, answers: Arrays, weights: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
         """Score probabilities; see `Task`."""
         labels, probabilities = check_scores(references.values, answers[PROBABILITIES])
-        return weighted_scores(labels, probabilities, weights, self.class_names)
+        scores = weighted_scores(labels, probabilities, weights, self.class_names)
+        return scores | self._scores_of_sets(labels, probabilities, weights)
+
+    def _scores_of_sets(
+        self, labels: NDArray[np.int64], probabilities: NDArray[np.float64], weights: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return how often the sets of classes hold the true one, and how many classes they hold."""
+        if self.prediction_set_threshold is None:
+            return {}
+        sets = prediction_sets(probabilities, self.prediction_set_threshold)
+        total = weights.sum(axis=1)
+        return {
+            "prediction_set_coverage": weights @ sets[np.arange(len(labels)), labels] / total,
+            "prediction_set_size": weights @ sets.sum(axis=1) / total,
+        }
+
+    def _rows_of_sets(self) -> list[tuple[str, str]]:
+        """Return the rows of the short table that `_scores_of_sets` fills."""
+        if self.prediction_set_threshold is None:
+            return []
+        return [("truth in the 95% set", "prediction_set_coverage"), ("classes in it", "prediction_set_size")]
 
     def report_rows(self, group_names: Sequence[str]) -> list[tuple[str, str]]:
         """Return the rows of the short table; see `Task`."""
@@ -155,6 +202,7 @@ class ClassificationTask(Task):
             ("accuracy", "accuracy"),
             ("average precision, macro", "average_precision"),
             ("expected calibration error", "expected_calibration_error"),
+            *self._rows_of_sets(),
         ]
 
     def confusion_matrix(self, references: References, answers: Arrays) -> tuple[tuple[int, ...], ...]:
@@ -188,7 +236,7 @@ class LensFindingTask(ClassificationTask):
     ) -> dict[str, NDArray[np.float64]]:
         """Score the probability of a lens; see `Task`."""
         labels, probabilities = check_scores(references.values, answers[PROBABILITIES])
-        general = weighted_scores(labels, probabilities, weights, self.class_names)
+        general = super().weighted_scores(references, answers, weights)
         lens = self.class_names.index("lens")
         return general | weighted_detection_scores(labels == lens, probabilities[:, lens], weights)
 
@@ -202,6 +250,7 @@ class LensFindingTask(ClassificationTask):
             ("false positive rate at 50% of the lenses", "fpr_at_tpr_50"),
             ("false positive rate at 90% of the lenses", "fpr_at_tpr_90"),
             ("expected calibration error", "expected_calibration_error"),
+            *self._rows_of_sets(),
         ]
 
 

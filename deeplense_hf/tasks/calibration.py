@@ -1,0 +1,68 @@
+"""Probabilities that mean what they say, and sets of classes that hold the true one as often as they promise."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+# temperatures beyond these say that a model's confidence means nothing
+_TEMPERATURES = (0.05, 20.0)
+
+
+def best_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Find what to divide logits by for the least log loss.
+
+    Args:
+        logits: `(n, classes)`.
+        labels: `(n,)`.
+
+    Returns:
+        The temperature; above one for a model that is too sure of itself.
+
+    Source:
+        Guo et al. (2017), arXiv:1706.04599.
+    """
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float(scaled[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def prediction_set_threshold(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], coverage: float = 0.95
+) -> float:
+    """Find the probability from which on a class belongs to the set of classes that an image may be of.
+
+    Args:
+        probabilities: Of images that the model did not learn from, `(n, classes)`.
+        labels: Their classes, `(n,)`.
+        coverage: Share of images, of the same population, whose class the set is to hold.
+
+    Returns:
+        The threshold; zero, so that the set holds all classes, where the images are too few to promise this.
+
+    Source:
+        Split conformal prediction with least ambiguous sets: Sadinle, Lei & Wasserman (2019), arXiv:1609.00451.
+    """
+    of_truth = np.sort(probabilities[np.arange(len(labels)), labels])
+    # of n exchangeable images and a new one, the new one's rank is uniform
+    rank = int(np.floor((len(labels) + 1) * (1 - coverage)))
+    return float(of_truth[rank - 1]) if rank >= 1 else 0.0
+
+
+def prediction_sets(probabilities: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Tell which classes an image may be of.
+
+    Args:
+        probabilities: `(n, classes)`.
+        threshold: What `prediction_set_threshold` found.
+
+    Returns:
+        Whether each class belongs to the set, `(n, classes)`; the likeliest always does.
+    """
+    likeliest = probabilities == probabilities.max(axis=1, keepdims=True)
+    sets: NDArray[np.bool_] = (probabilities >= threshold) | likeliest
+    return sets
