@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, str] = {
     "AutoModelForAnomalyDetection": "deeplense_hf.models",
     "AutoModelForImageRegression": "deeplense_hf.models",
+    "AutoModelForLenses": "deeplense_hf.models",
     "DeepLenseBackboneConfig": "deeplense_hf.models",
     "DeepLenseEnsembleConfig": "deeplense_hf.models",
     "DeepLenseImageProcessor": "deeplense_hf.models.image_processing_deeplense",

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
 
-# registers the DeepLense families with the Auto classes
-import deeplense_hf.models  # noqa: F401
+# the room registers the DeepLense families with the Auto classes
+from deeplense_hf.models import auto_class_of
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
-from deeplense_hf.tasks.registry import TASKS, task_of_model
+from deeplense_hf.tasks.registry import task_of_model
 from deeplense_hf.tasks.task import Arrays
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -61,8 +61,7 @@ class Predictor:
         name = str(name)
         _check_folder(name)
         try:
-            task = getattr(AutoConfig.from_pretrained(name), "task", None)
-            auto_class = TASKS[task if task in TASKS else ClassificationTask.name].auto_class
+            auto_class = auto_class_of(AutoConfig.from_pretrained(name))
             model, loading = auto_class.from_pretrained(name, output_loading_info=True)
             processor = AutoImageProcessor.from_pretrained(name)
         except SafetensorError as error:

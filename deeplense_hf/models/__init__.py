@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForImageClassification,
     AutoModelForMaskedImageModeling,
 )
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from . import (
     modeling_deeplense_backbone,
@@ -19,11 +20,12 @@ from . import (
     modeling_deeplense_swin,
     modeling_deeplense_vit,
 )
-from .auto_classes import AutoModelForAnomalyDetection, AutoModelForImageRegression
+from .auto_classes import AutoModelForAnomalyDetection, AutoModelForImageRegression, AutoModelForLenses, auto_class_of
 from .configuration_deeplense_backbone import DeepLenseBackboneConfig
 from .configuration_deeplense_ensemble import DeepLenseEnsembleConfig
 from .configuration_deeplense_swin import DeepLenseSwinConfig
 from .configuration_deeplense_vit import DeepLenseViTConfig
+from .configuration_heads import DeepLenseHeadConfig
 from .image_processing_deeplense import DeepLenseImageProcessor
 from .modeling_deeplense import AUTO_CLASSES
 from .modeling_deeplense_backbone import (
@@ -51,6 +53,7 @@ from .modeling_deeplense_vit import (
     DeepLenseViTForMaskedImageModeling,
     DeepLenseViTModel,
 )
+from .pipeline_deeplense import DeepLenseImageClassificationPipeline, LensClassificationPipeline
 
 _FAMILIES = (
     (DeepLenseSwinConfig, modeling_deeplense_swin, "DeepLenseSwin"),
@@ -87,9 +90,20 @@ for _config, _module, _name in _FAMILIES:
         _model._auto_class = _auto_class
 DeepLenseImageProcessor.register_for_auto_class()
 
+# Set, not registered, where transformers has a task of that name: registering warns, and other models are treated as
+# before. A folder's own code is then not needed for its pipelines, so its configuration does not ask for it.
+PIPELINE_REGISTRY.supported_tasks["image-classification"]["impl"] = DeepLenseImageClassificationPipeline
+PIPELINE_REGISTRY.supported_tasks["lens-classification"] = {
+    "impl": LensClassificationPipeline,
+    "pt": (AutoModelForLenses,),
+    "type": "image",
+}
+DeepLenseHeadConfig.pipelines_are_registered = True
+
 __all__ = [
     "AutoModelForAnomalyDetection",
     "AutoModelForImageRegression",
+    "AutoModelForLenses",
     "DeepLenseBackboneConfig",
     "DeepLenseBackboneForAnomalyDetection",
     "DeepLenseBackboneForImageClassification",
@@ -99,6 +113,7 @@ __all__ = [
     "DeepLenseEnsembleConfig",
     "DeepLenseEnsembleForImageClassification",
     "DeepLenseEnsembleForImageRegression",
+    "DeepLenseImageClassificationPipeline",
     "DeepLenseImageProcessor",
     "DeepLenseSwinConfig",
     "DeepLenseSwinForAnomalyDetection",
@@ -112,4 +127,6 @@ __all__ = [
     "DeepLenseViTForImageRegression",
     "DeepLenseViTForMaskedImageModeling",
     "DeepLenseViTModel",
+    "LensClassificationPipeline",
+    "auto_class_of",
 ]

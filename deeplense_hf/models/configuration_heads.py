@@ -41,6 +41,9 @@ class DeepLenseHeadConfig(PreTrainedConfig):
 
     # what `symmetry` may be; families that are equivariant themselves can more
     symmetries: ClassVar[tuple[str, ...]] = SYMMETRIES
+    # Whether transformers knows the pipelines already, from the installed package. Otherwise they are the code that a
+    # folder's configuration names, which runs with `trust_remote_code` only.
+    pipelines_are_registered: ClassVar[bool] = False
     # outputs that `Trainer` does not gather
     keys_to_ignore_at_inference = [  # noqa: RUF012
         "hidden_states",
@@ -80,6 +83,8 @@ class DeepLenseHeadConfig(PreTrainedConfig):
         for name in ("mask_size", "anomaly_masks", "anomaly_neighbours", "anomaly_references"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.pipelines_are_registered:
+            kwargs.pop("custom_pipelines", None)
         super().__post_init__(**kwargs)
 
 

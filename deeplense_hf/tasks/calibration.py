@@ -51,18 +51,3 @@ def prediction_set_threshold(
     # of n exchangeable images and a new one, the new one's rank is uniform
     rank = int(np.floor((len(labels) + 1) * (1 - coverage)))
     return float(of_truth[rank - 1]) if rank >= 1 else 0.0
-
-
-def prediction_sets(probabilities: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Tell which classes an image may be of.
-
-    Args:
-        probabilities: `(n, classes)`.
-        threshold: What `prediction_set_threshold` found.
-
-    Returns:
-        Whether each class belongs to the set, `(n, classes)`; the likeliest always does.
-    """
-    likeliest = probabilities == probabilities.max(axis=1, keepdims=True)
-    sets: NDArray[np.bool_] = (probabilities >= threshold) | likeliest
-    return sets

@@ -14,8 +14,9 @@ from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import LABEL, LABEL_SETS
 from deeplense_hf.lens_metrics.classification_scores import check_scores, confusion_counts, weighted_scores
 from deeplense_hf.lens_metrics.detection_scores import weighted_detection_scores
+from deeplense_hf.models.answers import prediction_sets
 
-from .calibration import best_temperature, prediction_set_threshold, prediction_sets
+from .calibration import best_temperature, prediction_set_threshold
 from .options import TaskOptions
 from .task import Arrays, ProcessedSplit, References, Task, class_names_of, groups_of, reference_split
 

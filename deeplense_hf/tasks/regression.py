@@ -12,6 +12,7 @@ from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import COLUMNS, PIXEL_SCALE
 from deeplense_hf.lens_metrics.regression_scores import weighted_regression_scores
 from deeplense_hf.models import AutoModelForImageRegression
+from deeplense_hf.models.answers import DEVIATIONS_OF_95
 
 from .options import TaskOptions
 from .task import Arrays, ProcessedSplit, References, Task, groups_of, reference_split
@@ -177,8 +178,8 @@ class RegressionTask(Task):
             value, deviation = answers[PREDICTIONS][:, index], answers[STANDARD_DEVIATIONS][:, index]
             columns[name] = value.tolist()
             columns[f"{name}_standard_deviation"] = deviation.tolist()
-            columns[f"{name}_low_95"] = (value - 1.96 * deviation).tolist()
-            columns[f"{name}_high_95"] = (value + 1.96 * deviation).tolist()
+            columns[f"{name}_low_95"] = (value - DEVIATIONS_OF_95 * deviation).tolist()
+            columns[f"{name}_high_95"] = (value + DEVIATIONS_OF_95 * deviation).tolist()
         return columns
 
     def weighted_scores(

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy.special import softmax
 
+from deeplense_hf.models.answers import prediction_sets
 from deeplense_hf.models.modeling_deeplense_vit import DeepLenseViTForImageClassification
 from deeplense_hf.models.presets import build_config
-from deeplense_hf.tasks.calibration import best_temperature, prediction_set_threshold, prediction_sets
+from deeplense_hf.tasks.calibration import best_temperature, prediction_set_threshold
 from deeplense_hf.tasks.classification import ClassificationTask
 from deeplense_hf.tasks.registry import task_of_model
 from deeplense_hf.tasks.task import References
