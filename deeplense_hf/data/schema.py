@@ -109,6 +109,21 @@ PHYSICAL_PARAMETERS: dict[str, Column] = {
 COLUMNS: dict[str, Column] = PROVENANCE | PHYSICAL_PARAMETERS
 """All columns beside image and label; every one may be null but `system_id`."""
 
+_CLASSES_OF_PARAMETERS = (("log10_axion_mass", "axion"), ("vortex_", "axion"), ("subhalo_", "cdm"))
+
+
+def class_with(column: str) -> str | None:
+    """Return the only class that has a physical parameter.
+
+    Args:
+        column: Name of the column.
+
+    Returns:
+        The class; None where more than one has it.
+    """
+    return next((name for start, name in _CLASSES_OF_PARAMETERS if column.startswith(start)), None)
+
+
 LABEL_SETS: dict[str, tuple[str, ...]] = {
     "substructure": ("no_sub", "cdm", "axion"),
     "substructure_presence": ("no_sub", "sub"),

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .chain import Chain
     from .prediction_store import Position, PredictionRow, PredictionStore
     from .predictor import Predictor
     from .sources import InputImage, Unit
+
+    Answerer = Predictor | Chain
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +24,12 @@ _SECONDS_PER_PART = 30.0
 class PredictOptions:
     """Options of the command `predict`."""
 
-    model: str = field(metadata={"help": "model folder or Hugging Face Hub id"})
+    model: list[str] = field(
+        metadata={
+            "help": "model folder or Hugging Face Hub id; several are a chain, a lens finder, a classifier and a "
+            "regression, each asked about what the one before passes on"
+        }
+    )
     input: list[str] = field(
         metadata={"help": "image files, folders of them (npy, npz, FITS, HDF5, jpg, png, tif), built data sets"}
     )
@@ -46,6 +54,8 @@ class PredictOptions:
         Raises:
             ValueError: If one is out of range.
         """
+        if not self.model:
+            raise ValueError("model is empty; give the folder or Hub id of a trained model.")
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size} is not positive; use for example 64.")
         if self.rows_per_part < 1:
@@ -68,6 +78,7 @@ def predict(options: PredictOptions) -> None:
             another model, input or options.
         OSError: If the table cannot be written; what is done is kept.
     """
+    from .chain import Chain
     from .prediction_store import PredictionStore, check_output
     from .predictor import Predictor
     from .sources import find_units
@@ -75,8 +86,12 @@ def predict(options: PredictOptions) -> None:
     output = Path(options.output)
     check_output(output)
     units = find_units(options.input)
-    predictor = Predictor.from_pretrained(options.model, options.device)
-    identity, about = _identity(options, predictor, units), {"model name": options.model}
+    predictor = (
+        Predictor.from_pretrained(options.model[0], options.device)
+        if len(options.model) == 1
+        else Chain.from_pretrained(options.model, options.device)
+    )
+    identity, about = _identity(options, predictor, units), {"model name": " ".join(options.model)}
     with PredictionStore(output, identity, about, predictor.task.columns) as store:
         if store.finished:
             print(f"{output} is complete already, made by this model from this input; nothing to do.")
@@ -90,7 +105,7 @@ def predict(options: PredictOptions) -> None:
     print(f"written: {output} ({rows} rows, {failed} of them with an error instead of an answer)")
 
 
-def _identity(options: PredictOptions, predictor: "Predictor", units: Sequence["Unit"]) -> dict[str, object]:
+def _identity(options: PredictOptions, predictor: "Answerer", units: Sequence["Unit"]) -> dict[str, object]:
     """Return all that decides the rows; the keys are words of the sentence that refuses a mixture."""
     from deeplense_hf import __version__
 
@@ -106,7 +121,7 @@ def _identity(options: PredictOptions, predictor: "Predictor", units: Sequence["
 
 
 def _answer_all(
-    options: PredictOptions, predictor: "Predictor", units: Sequence["Unit"], store: "PredictionStore"
+    options: PredictOptions, predictor: "Answerer", units: Sequence["Unit"], store: "PredictionStore"
 ) -> None:
     """Answer what is not answered yet, a batch at a time, and store the rows in parts."""
     from time import monotonic
@@ -152,7 +167,7 @@ def _batches(
         yield batch, after
 
 
-def _answer(batch: Sequence["InputImage"], predictor: "Predictor", options: PredictOptions) -> list["PredictionRow"]:
+def _answer(batch: Sequence["InputImage"], predictor: "Answerer", options: PredictOptions) -> list["PredictionRow"]:
     """Answer for a batch whose images may differ in shape; one that cannot be answered for gets its reason."""
     import dataclasses
 
@@ -168,7 +183,7 @@ def _answer(batch: Sequence["InputImage"], predictor: "Predictor", options: Pred
     return rows
 
 
-def _prepared(image: "InputImage", predictor: "Predictor", options: PredictOptions) -> "InputImage":
+def _prepared(image: "InputImage", predictor: "Answerer", options: PredictOptions) -> "InputImage":
     """Select the bands and fill in the pixel scale."""
     import dataclasses
 
@@ -194,7 +209,7 @@ def _likeness(image: "InputImage") -> tuple[tuple[int, ...] | None, bool]:
     return (None if image.image is None else image.image.shape), image.pixel_scale is None
 
 
-def _answer_alike(group: list["InputImage"], predictor: "Predictor") -> list["PredictionRow"]:
+def _answer_alike(group: list["InputImage"], predictor: "Answerer") -> list["PredictionRow"]:
     """Answer for images of one shape; if the batch is refused, find out which image is to blame."""
     import numpy as np
 

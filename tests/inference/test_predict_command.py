@@ -34,7 +34,7 @@ def run(save_model: Callable, image_folder: Path, tmp_path: Path) -> Callable[..
 
     def classify(**changes: Any) -> Rows:
         options = {
-            "model": str(model),
+            "model": [str(model)],
             "input": [str(image_folder)],
             "output": str(tmp_path / "table.parquet"),
             "device": "cpu",
@@ -201,7 +201,7 @@ def hang_in_the_middle(self, images, scale=None):
         time.sleep(600)
     return ask(self, images, scale)
 Predictor.answers = hang_in_the_middle
-predict(PredictOptions(model=sys.argv[1], input=[sys.argv[2]], output=sys.argv[3], device="cpu",
+predict(PredictOptions(model=[sys.argv[1]], input=[sys.argv[2]], output=sys.argv[3], device="cpu",
                        batch_size=2, rows_per_part=4))
 """
 
@@ -238,7 +238,7 @@ def test_killed_run_goes_on(
     original = ImageFile.read
     monkeypatch.setattr(ImageFile, "read", lambda unit: read.append(unit.path.name) or original(unit))
     with pytest.raises(ValueError, match="was begun with a different choice of model; choose another"):
-        run(output=str(output), model=str(save_model("other", seed=1)))
+        run(output=str(output), model=[str(save_model("other", seed=1))])
     with pytest.raises(ValueError, match="was begun with a different choice of bands, pixel_scale"):
         run(output=str(output), bands=[0], pixel_scale=0.1)
     run(output=str(output), batch_size=3)
@@ -294,7 +294,7 @@ def test_finished_table_is_reused_or_left_alone(
     run(batch_size=2)
     assert "is complete already" in capsys.readouterr().out
     with pytest.raises(ValueError, match="is there already with a different choice of model"):
-        run(model=str(save_model("other", seed=1)))
+        run(model=[str(save_model("other", seed=1))])
     np.save(image_folder / "new.npy", np.zeros((32, 32)))
     with pytest.raises(ValueError, match="is there already with a different choice of input"):
         run()

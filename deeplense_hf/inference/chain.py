@@ -1,0 +1,231 @@
+"""`Chain`: several models that ask on, from "is it a lens?" over "what substructure?" to "which axion mass?"."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deeplense_hf.data.schema import class_with
+from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
+from deeplense_hf.tasks.regression import RegressionTask
+from deeplense_hf.tasks.task import Arrays, Task
+
+from .predictor import Predictor, count
+from .sources import find_units
+
+_LENS = "lens"
+_ASKED = "asked"
+
+
+class ChainTask:
+    """What a chain answers: the columns of every step, empty where an image did not get that far.
+
+    Args:
+        tasks: Task of each step.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tuple(tasks)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns of a table of answers and their types; each begins with the name of its step's task."""
+        return {f"{task.name}_{name}": kind for task in self.tasks for name, kind in task.columns.items()}
+
+    def table(self, answers: Arrays) -> dict[str, list[Any]]:
+        """Arrange answers as columns.
+
+        Args:
+            answers: What `Chain.answers` returned.
+
+        Returns:
+            The values of every column, None where a step was not reached.
+        """
+        columns = {}
+        for step, task in enumerate(self.tasks):
+            own = {name.partition(":")[2]: part for name, part in answers.items() if name.startswith(f"{step}:")}
+            asked = own.pop(_ASKED)
+            for name, values in task.table(own).items():
+                columns[f"{task.name}_{name}"] = [
+                    value if reached else None for value, reached in zip(values, asked, strict=True)
+                ]
+        return columns
+
+
+class Chain:
+    """Models of different tasks, each asked about the images that the ones before passed on.
+
+    A lens finder passes on what it takes for a lens; a classifier passes on to a regression the images of the class
+    that has the regression's targets (`axion` for an axion mass, `cdm` for subhaloes, all for an Einstein radius).
+    All models must take images of the same kind.
+
+    Args:
+        predictors: The models, in the order in which they are asked; each task once.
+        names: Their names, for messages.
+
+    Raises:
+        ValueError: If there are fewer than two, two have the same task, one can neither classify nor estimate, one
+            comes too late to be asked, or they take different numbers of bands.
+    """
+
+    def __init__(self, predictors: Sequence[Predictor], names: Sequence[str]) -> None:
+        self.predictors, self.names = tuple(predictors), tuple(names)
+        tasks = [predictor.task for predictor in predictors]
+        if len(tasks) < 2:
+            raise ValueError("a chain has at least two models, for example a lens finder and a classifier.")
+        order = ["lens_finding", "classification", "regression"]
+        for name, task in zip(names, tasks, strict=True):
+            if task.name not in order:
+                raise ValueError(f"model '{name}' answers {task.name}; a chain is of {', '.join(order)}.")
+        ranks = [order.index(task.name) for task in tasks]
+        if ranks != sorted(set(ranks)):
+            asked = ", ".join(task.name for task in tasks)
+            raise ValueError(f"the models answer {asked}; a chain asks {', '.join(order)}, each once, in this order.")
+        first = predictors[0]
+        for name, predictor in zip(names[1:], predictors[1:], strict=True):
+            if first.bands is not None and predictor.bands not in (None, first.bands):
+                raise ValueError(
+                    f"model '{name}' takes {count(predictor.bands or 0, 'band')}, but '{names[0]}' takes "
+                    f"{first.bands}; a chain asks all its models about the same image."
+                )
+        for name, task in zip(names, tasks, strict=True):
+            _check_class(name, task, tasks)
+        self.task = ChainTask(tasks)
+
+    @classmethod
+    def from_pretrained(cls, names: Sequence[str | Path], device: str | torch.device | None = "auto") -> "Chain":
+        """Load the models.
+
+        Args:
+            names: Folders or Hub ids, in the order in which the models are asked.
+            device: See `Predictor`.
+
+        Returns:
+            The chain.
+
+        Raises:
+            FileNotFoundError: As `Predictor.from_pretrained` does.
+            OSError: As `Predictor.from_pretrained` does.
+            ValueError: As `Predictor.from_pretrained` and the class do.
+        """
+        return cls([Predictor.from_pretrained(name, device) for name in names], [str(name) for name in names])
+
+    def __call__(self, inputs: str | Path | NDArray[Any], pixel_scale: float | None = None) -> list[dict[str, Any]]:
+        """Answer for one image, a file or a folder.
+
+        Args:
+            inputs: A raw image `(height, width)` or `(bands, height, width)`, an image file, a folder of such at any
+                depth, or a data set folder.
+            pixel_scale: Pixel scale of images that do not say theirs [arcsec/pixel].
+
+        Returns:
+            For each image its columns, see `ChainTask.columns`; of files also `path`, `index` and, in place of answers,
+            `error`.
+
+        Raises:
+            FileNotFoundError: If there is no such file or folder.
+            ValueError: If the array is no image, or does not fit the models.
+        """
+        if not isinstance(inputs, str | Path):
+            image = np.asarray(inputs, dtype=np.float32)
+            image = image[None] if image.ndim == 2 else image
+            return [self._rows(image[None], pixel_scale)]
+        rows = []
+        for unit in find_units([str(inputs)]):
+            for entry in unit.read():
+                row: dict[str, Any] = {"path": entry.path, "index": entry.index}
+                try:
+                    if entry.image is None:
+                        raise ValueError(entry.error)
+                    scale = pixel_scale if entry.pixel_scale is None else entry.pixel_scale
+                    row |= self._rows(entry.image[None], scale)
+                except ValueError as error:
+                    row["error"] = str(error)
+                rows.append(row)
+        return rows
+
+    def _rows(self, image: NDArray[np.float32], pixel_scale: float | None) -> dict[str, Any]:
+        """Answer for a batch of one."""
+        scales = None if pixel_scale is None else np.array([pixel_scale], dtype=np.float32)
+        return {name: values[0] for name, values in self.task.table(self.answers(image, scales)).items()}
+
+    def answers(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None) -> Arrays:
+        """Ask the models one after the other, for a batch.
+
+        Args:
+            images: Raw images, `(batch, bands, height, width)`.
+            pixel_scale: Pixel scale of each [arcsec/pixel], `(batch,)`; needed by processors that resize by it.
+
+        Returns:
+            For each step its answers and whether an image was asked about, named `step:answer`, each `(batch, ...)`; of
+            images that were not, zeros.
+
+        Raises:
+            ValueError: As `Predictor.answers` does.
+        """
+        passed = np.ones(len(images), dtype=bool)
+        answers: dict[str, NDArray[Any]] = {}
+        for step, predictor in enumerate(self.predictors):
+            following = self.task.tasks[step + 1] if step + 1 < len(self.predictors) else None
+            asked = passed.copy()
+            # a step that nobody reaches is asked about one image, for the shape of its answers
+            rows = np.flatnonzero(asked) if asked.any() else np.array([0])
+            scales = None if pixel_scale is None else pixel_scale[rows]
+            found = predictor.answers(images[rows], scales)
+            for name, part in found.items():
+                whole = np.zeros((len(images), *part.shape[1:]), dtype=part.dtype)
+                whole[rows] = part
+                answers[f"{step}:{name}"] = np.where(asked.reshape(-1, *[1] * (whole.ndim - 1)), whole, 0)
+            answers[f"{step}:{_ASKED}"] = asked
+            wanted = _class_passed_on(predictor.task, following)
+            if wanted is not None:
+                passed = asked & (answers[f"{step}:{PROBABILITIES}"].argmax(axis=1) == wanted)
+        return answers
+
+    @property
+    def bands(self) -> int | None:
+        """Bands an image must have; None where the models do not say."""
+        return next((predictor.bands for predictor in self.predictors if predictor.bands is not None), None)
+
+    def check_bands(self, bands: int, what: str, remedy: str) -> None:
+        """Refuse images of another number of bands; see `Predictor`."""
+        for predictor in self.predictors:
+            predictor.check_bands(bands, what, remedy)
+
+    def fingerprint(self) -> str:
+        """Hash what decides the answers; see `Predictor`."""
+        prints = " ".join(predictor.fingerprint() for predictor in self.predictors)
+        return hashlib.sha256(prints.encode()).hexdigest()[:16]
+
+
+def _class_passed_on(task: Task, following: Task | None) -> int | None:
+    """Return which class of a classifier the following step is asked about; None for all."""
+    if following is None or not isinstance(task, ClassificationTask):
+        return None
+    if task.name == "lens_finding":
+        return task.class_names.index(_LENS)
+    wanted = _class_of_targets(following)
+    return None if wanted is None else task.class_names.index(wanted)
+
+
+def _class_of_targets(task: Task) -> str | None:
+    """Return the class that has a regression's targets; None if all have."""
+    names = task.target_names if isinstance(task, RegressionTask) else ()
+    return next((found for found in map(class_with, names) if found is not None), None)
+
+
+def _check_class(name: str, task: Task, tasks: Sequence[Task]) -> None:
+    """Refuse a regression of what the classifier before it does not know."""
+    wanted = _class_of_targets(task)
+    for earlier in tasks:
+        # a lens finder knows no classes of substructure
+        known = earlier.class_names if type(earlier) is ClassificationTask else (wanted,)
+        if wanted is not None and wanted not in known:
+            raise ValueError(
+                f"model '{name}' estimates a quantity of the class '{wanted}', which the classifier before it does not "
+                f"know; it knows {', '.join(map(str, known))}."
+            )
