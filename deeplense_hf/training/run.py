@@ -97,6 +97,7 @@ def run_training(
     from .batches import LensCollator
     from .checkpoints import choose_output_dir, find_checkpoint, full_disk_explained
     from .finishing import finish_model
+    from .record import TrainingClock
     from .setup import build_model_and_processor, use_cpu_threads, use_metric_of
     from .wiring import build_trainer
 
@@ -112,7 +113,8 @@ def run_training(
     model, processor = build_model_and_processor(options, method_options, task, splits)
     # a model that is trained further has its own order of classes and scale of targets
     task = task_of_model(model.config)
-    trainer = build_trainer(options, method_options, arguments, task, splits, model, processor, callbacks)
+    clock = TrainingClock(output_dir)
+    trainer = build_trainer(options, method_options, arguments, task, splits, model, processor, (clock, *callbacks))
     if trainer.is_world_process_zero():
         _announce(options, trainer, splits)
         write_options(output_dir, (options, task_options, method_options), arguments)
