@@ -17,6 +17,7 @@ RECIPE = "recipe"
 SEED = "seed"
 SYSTEM_INDEX = "system_index"
 SOURCE_FILE = "source_file"
+IMAGE_CONFIGURATION = "image_configuration"
 
 UNLABELLED = -1
 """Label of an image whose class is not known, as Hugging Face has it."""
@@ -93,7 +94,7 @@ PHYSICAL_PARAMETERS: dict[str, Column] = {
     "number_of_images": Column(
         "int32", "", "images of the source's centre: by the smooth lens, of a quasar by the whole one"
     ),
-    "image_configuration": Column("string", "", "what is seen: none, single, double, quad, arc or ring"),
+    IMAGE_CONFIGURATION: Column("string", "", "what is seen: none, single, double, quad, arc or ring"),
     "crosses_caustic": Column("bool", "", "whether the source's half-light ellipse crosses the tangential caustic"),
     "arc_length": Column("float32", "arcsec", "length of the longest connected arc"),
     "signal_to_noise": Column("float32", "", "matched-filter signal-to-noise ratio of the lensed source"),

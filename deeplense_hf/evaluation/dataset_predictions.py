@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import IMAGE, PIXEL_SCALE, SYSTEM_ID
+from deeplense_hf.data.schema import IMAGE, IMAGE_CONFIGURATION, PIXEL_SCALE, SYSTEM_ID
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.tasks.task import Arrays, References
 
@@ -29,6 +29,8 @@ class DatasetPredictions:
         system_ids: Lens system of each image, shape `(n,)`.
         left_out: Images that nothing is known of to compare with.
         fingerprint: Hash of images and truths.
+        morphologies: What is seen in each image (`image_configuration` of `data.schema`), empty where that is unknown,
+            shape `(n,)`.
     """
 
     references: References
@@ -36,6 +38,7 @@ class DatasetPredictions:
     system_ids: NDArray[np.str_]
     left_out: int
     fingerprint: str
+    morphologies: NDArray[np.str_]
 
 
 def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -> DatasetPredictions:
@@ -81,6 +84,7 @@ def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -
         system_ids=_system_ids(decoder)[references.rows],
         left_out=len(dataset) - len(references.rows),
         fingerprint=digest.hexdigest()[:16],
+        morphologies=_morphologies(decoder)[references.rows],
     )
 
 
@@ -96,6 +100,13 @@ def check_images(dataset: "Dataset", predictor: Predictor) -> None:
     """
     bands = dataset.features[IMAGE].shape[0]
     predictor.check_bands(bands, "an image of the data set", "evaluate a model that was trained on these bands")
+
+
+def _morphologies(decoder: LensImageDecoder) -> NDArray[np.str_]:
+    """Return what is seen in each row's image; empty where unknown."""
+    if IMAGE_CONFIGURATION not in decoder.dataset.column_names:
+        return np.full(len(decoder), "")
+    return np.array([value or "" for value in decoder.column(IMAGE_CONFIGURATION)], dtype=str)
 
 
 def _system_ids(decoder: LensImageDecoder) -> NDArray[np.str_]:

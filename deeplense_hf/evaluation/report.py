@@ -26,6 +26,21 @@ class Measurement:
 
 
 @dataclasses.dataclass(frozen=True)
+class MorphologyScores:
+    """Scores on the images in which the same is seen.
+
+    Attributes:
+        name: What is seen, see `image_configuration` of `data.schema`.
+        n: Images.
+        metrics: The scores of `report_rows`.
+    """
+
+    name: str
+    n: int
+    metrics: Mapping[str, Measurement]
+
+
+@dataclasses.dataclass(frozen=True)
 class EvaluationReport:
     """How good one model is on one split of one data set.
 
@@ -46,6 +61,7 @@ class EvaluationReport:
         class_names: Classes, of a classifier in the model's order.
         class_counts: Images of each class.
         metrics: Scores by name, see `weighted_scores` of the task.
+        morphologies: Scores on rings, arcs, ... of which there are at least 50 images; none where that is unknown.
         confusion_matrix: Images by true class (row) and predicted class (column); empty where answers are no classes.
         report_rows: Titles and names of the scores of the short table.
         bootstrap_samples: Resamples behind the intervals; 0 means no intervals.
@@ -65,6 +81,7 @@ class EvaluationReport:
     class_names: tuple[str, ...]
     class_counts: Mapping[str, int]
     metrics: Mapping[str, Measurement]
+    morphologies: tuple[MorphologyScores, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
     report_rows: tuple[tuple[str, ...], ...]
     bootstrap_samples: int
@@ -117,17 +134,18 @@ class EvaluationReport:
         except json.JSONDecodeError as error:
             raise ValueError(f"an evaluation report must be JSON text: {error}.") from None
         checked = _checked(values, cls, "an evaluation report")
-        metrics = {
-            name: Measurement(**_checked(value, Measurement, f"metric '{name}'"))
-            for name, value in checked["metrics"].items()
-        }
+        morphologies = []
+        for entry in checked["morphologies"]:
+            scores = _checked(entry, MorphologyScores, "a morphology")
+            morphologies.append(MorphologyScores(scores["name"], scores["n"], _measurements(scores["metrics"])))
         return cls(
             **{
                 **checked,
                 "class_names": tuple(checked["class_names"]),
                 "confusion_matrix": tuple(tuple(row) for row in checked["confusion_matrix"]),
                 "report_rows": tuple(tuple(row) for row in checked["report_rows"]),
-                "metrics": metrics,
+                "metrics": _measurements(checked["metrics"]),
+                "morphologies": tuple(morphologies),
             }
         )
 
@@ -177,6 +195,11 @@ class EvaluationReport:
         for title, name in self.report_rows:
             lines.append(f"{title:<{width}}  {_shown(self.metrics[name])}")
         return "\n".join(lines)
+
+
+def _measurements(values: Mapping[str, Any]) -> dict[str, Measurement]:
+    """Read scores strictly."""
+    return {name: Measurement(**_checked(value, Measurement, f"metric '{name}'")) for name, value in values.items()}
 
 
 def _shown(measurement: Measurement) -> str:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .report import EvaluationReport, Measurement
+from .report import EvaluationReport, Measurement, MorphologyScores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy as np
     import torch
     from datasets import Dataset
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
 _DECIMALS = 6
+_FEWEST_OF_A_MORPHOLOGY = 50
 
 
 @dataclass
@@ -205,17 +208,25 @@ def build_report(
     from deeplense_hf.lens_metrics.bootstrap import score_intervals
 
     task, references = predictor.task, predictions.references
-
-    def score(weights: "NDArray[np.float64]") -> "dict[str, NDArray[np.float64]]":
-        return task.weighted_scores(references, predictions.answers, weights)
-
     rows = len(references.rows)
-    values = {name: float(value[0]) for name, value in score(np.ones((1, rows))).items()}
-    intervals: dict[str, tuple[float | None, float | None]] = {}
-    if bootstrap_samples:
-        intervals = score_intervals(
-            score, rows, system_ids=predictions.system_ids.tolist(), samples=bootstrap_samples, seed=seed
-        )
+
+    def measured(chosen: "NDArray[np.bool_]") -> dict[str, Measurement]:
+        """Score some of the rows."""
+
+        def score(weights: "NDArray[np.float64]") -> "dict[str, NDArray[np.float64]]":
+            return task.weighted_scores(references, predictions.answers, weights * chosen)
+
+        intervals: dict[str, tuple[float | None, float | None]] = {}
+        if bootstrap_samples:
+            intervals = score_intervals(
+                score, rows, system_ids=predictions.system_ids.tolist(), samples=bootstrap_samples, seed=seed
+            )
+        return {
+            name: Measurement(*(_rounded(number) for number in (float(value[0]), *intervals.get(name, (None, None)))))
+            for name, value in score(np.ones((1, rows))).items()
+        }
+
+    report_rows = tuple(task.report_rows(references.group_names))
     counts = np.bincount(references.groups[references.groups >= 0], minlength=len(references.group_names))
     return EvaluationReport(
         task=task.name,
@@ -229,16 +240,30 @@ def build_report(
         n_left_out=predictions.left_out,
         class_names=references.group_names,
         class_counts={name: int(count) for name, count in zip(references.group_names, counts, strict=True)},
-        metrics={
-            name: Measurement(*(_rounded(number) for number in (value, *intervals.get(name, (None, None)))))
-            for name, value in values.items()
-        },
+        metrics=measured(np.ones(rows, dtype=bool)),
+        morphologies=_by_morphology(predictions.morphologies, measured, [name for _, name in report_rows]),
         confusion_matrix=task.confusion_matrix(references, predictions.answers),
-        report_rows=tuple(task.report_rows(references.group_names)),
+        report_rows=report_rows,
         bootstrap_samples=bootstrap_samples,
         seed=seed,
         library_versions=_library_versions(),
     )
+
+
+def _by_morphology(
+    morphologies: "NDArray[np.str_]",
+    measured: "Callable[[NDArray[np.bool_]], dict[str, Measurement]]",
+    shown: "Sequence[str]",
+) -> tuple[MorphologyScores, ...]:
+    """Score the images of each morphology of which there are enough for the scores to mean something."""
+    found = []
+    for name in sorted(set(morphologies.tolist()) - {""}):
+        chosen = morphologies == name
+        if chosen.sum() >= _FEWEST_OF_A_MORPHOLOGY:
+            scores = measured(chosen)
+            metrics = {score: scores[score] for score in shown}
+            found.append(MorphologyScores(name, int(chosen.sum()), metrics))
+    return tuple(found)
 
 
 def _rounded(number: float | None) -> float | None:

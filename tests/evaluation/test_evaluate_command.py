@@ -41,6 +41,24 @@ def test_report_and_figures(make_model: Callable, make_dataset: Callable, tmp_pa
             assert len(set(figure.convert("L").get_flattened_data())) > 10, "something is drawn"
 
 
+def test_scores_by_morphology(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
+    seen = ["ring"] * 60 + ["arc"] * 66 + ["quad"] * 12 + [None] * 12
+    dataset = make_dataset(n=150)
+    marked = dataset.remove_columns("image_configuration").add_column("image_configuration", seen)
+    options = {"model_name": "model", "dataset_name": "data", "bootstrap_samples": 20}
+    model = make_model(spread=20.0)
+    report = evaluate_model(*model, marked, output_dir=tmp_path / "all", **options)
+    assert [(part.name, part.n) for part in report.morphologies] == [("arc", 66), ("ring", 60)]
+    rings = evaluate_model(*model, marked.select(range(60)), output_dir=tmp_path / "rings", **options)
+    found = report.morphologies[1].metrics
+    assert found["roc_auc"].value == pytest.approx(rings.metrics["roc_auc"].value, abs=1e-5)
+    assert found["expected_calibration_error"].value == pytest.approx(
+        rings.metrics["expected_calibration_error"].value, abs=1e-5
+    )
+    assert found["roc_auc"].low < found["roc_auc"].value < found["roc_auc"].high
+    assert EvaluationReport.load(tmp_path / "all" / "metrics.json") == report
+
+
 def assert_same_report(found: EvaluationReport, expected: EvaluationReport) -> None:
     """Compare reports up to what the last bits of a network's output can change."""
     for name, measurement in expected.metrics.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deeplense_hf.evaluation.report import EvaluationReport, Measurement
+from deeplense_hf.evaluation.report import EvaluationReport, Measurement, MorphologyScores
 from deeplense_hf.inference import atomic_files
 
 NAMES = ("no_sub", "cdm", "axion")
@@ -30,6 +30,7 @@ def report() -> EvaluationReport:
         class_names=NAMES,
         class_counts={"no_sub": 10, "cdm": 10, "axion": 0},
         metrics={**metrics, "roc_auc_axion": Measurement(None)},
+        morphologies=(MorphologyScores("ring", 60, {"roc_auc": Measurement(0.97, 0.9, 1.0)}),),
         confusion_matrix=((9, 1, 0), (1, 9, 0), (0, 0, 0)),
         report_rows=(("ROC AUC, macro", "roc_auc"), ("ROC AUC, axion", "roc_auc_axion")),
         bootstrap_samples=100,
@@ -55,6 +56,7 @@ def test_round_trip(report: EvaluationReport, tmp_path: Path) -> None:
         ({"report_rows": [["title", "nothing"]]}, "names the score 'nothing'"),
         ({"metrics": {"roc_auc": {"value": 0.9}}}, r"lacks the keys \['high', 'low'\]"),
         ({"metrics": {"roc_auc": 0.9}}, "'metrics' is"),
+        ({"morphologies": [{"name": "ring"}]}, r"a morphology .* lacks the keys"),
         ({"confusion_matrix": [[20]]}, "3 x 3"),
         ({"confusion_matrix": [[9.5, 1, 0], [1, 9, 0], [0, 0, 0]]}, "'confusion_matrix' is"),
         ({"class_counts": {"no_sub": 20}}, "class_counts names"),
