@@ -87,6 +87,12 @@ GRID: tuple[Cell, ...] = (
     Cell("swin-early-halving", "stem", "--model_options stem_channels=[32,64,128]"),
     Cell("answers-averaged", "symmetry", seeds=THREE, trained_as="reference", changes=(("symmetry", "average"),)),
     Cell("winners", "winners together", "--learning_rate 1e-3 --stretch log", seeds=THREE),
+    Cell(
+        "winners-equivariant",
+        "winners together",
+        "--learning_rate 1e-3 --stretch log --model_options stem=equivariant symmetry=equivariant",
+        seeds=THREE,
+    ),
     Cell("stretch-none", "stretch", "--stretch none"),
     Cell("stretch-sqrt", "stretch", "--stretch sqrt"),
     Cell("stretch-log", "stretch", "--stretch log", seeds=THREE),

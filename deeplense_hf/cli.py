@@ -84,6 +84,11 @@ COMMANDS: dict[str, Command] = {
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
     ),
+    "make-release": Command(
+        "assemble a trained model, its scores and its card as a Hub repository",
+        "deeplense_hf.hub.release:make_release",
+        ("deeplense_hf.hub.release:ReleaseOptions",),
+    ),
     "push": Command(
         "push a released model to the Hugging Face Hub",
         "deeplense_hf.hub.push_model:push_model",

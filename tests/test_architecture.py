@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "tasks": {"data", "models", "lens_metrics"},
     "inference": {"data", "models", "tasks"},
     "evaluation": {"data", "models", "lens_metrics", "tasks", "inference"},
-    "hub": {"data", "models", "tasks", "inference", "evaluation"},
+    "hub": {"simulation", "data", "models", "tasks", "inference", "evaluation", "training"},
     "training": {
         "simulation",
         "data",

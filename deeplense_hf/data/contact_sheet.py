@@ -11,16 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
+from .display import COLOUR_MAP, MISSING, display_colours, display_intensity
+
 _PANEL_INCHES = 1.35
 _DOTS_PER_INCH = 120
-_COLOUR_MAP = "inferno"
-"""Perceptually uniform."""
-_MISSING = "#5f7f8f"
-"""What pixels that are not finite look like, in no other use here."""
-_SOFTENING = 0.03
-"""Where the asinh stretch turns from linear to logarithmic, as a share of the range."""
-_LUPTON_Q, _LUPTON_STRETCH = 5.0, 0.2
-"""Such that the brightest pixels are nearly white."""
 
 
 def contact_sheet(images_by_class: Mapping[str, NDArray[np.floating]], pixel_scale: float, title: str) -> bytes:
@@ -75,76 +69,16 @@ def contact_sheet(images_by_class: Mapping[str, NDArray[np.floating]], pixel_sca
     return buffer.getvalue()
 
 
-def display_colours(image: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Make a colour picture of three bands.
-
-    Args:
-        image: Shape `(3, height, width)`, ordered by wavelength.
-
-    Returns:
-        Shape `(height, width, 3)`, red first. Bands keep their ratios, so that red and blue galaxies can be told apart
-        between pictures; pixels that are not finite are black.
-
-    Raises:
-        ValueError: If the image has not three bands.
-
-    Source:
-        Lupton et al. (2004), arXiv:astro-ph/0312483.
-    """
-    from astropy.visualization import make_lupton_rgb
-
-    if image.shape[0] != 3:
-        raise ValueError(f"The image has {image.shape[0]} bands; colours need 3.")
-    finite = np.where(np.isfinite(image), image, np.nan)
-    with warnings.catch_warnings():
-        # a band without a finite pixel
-        warnings.simplefilter("ignore", RuntimeWarning)
-        bands = np.nan_to_num(finite - np.nanmedian(finite, axis=(1, 2), keepdims=True))
-    mean = bands.mean(axis=0)
-    top = float(np.quantile(mean, 0.998))
-    if top <= 0:
-        top = float(np.abs(mean).max()) or 1.0
-    blue, green, red = bands / top
-    picture: NDArray[np.uint8] = make_lupton_rgb(red, green, blue, minimum=-0.02, stretch=_LUPTON_STRETCH, Q=_LUPTON_Q)
-    return picture
-
-
-def display_intensity(image: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Stretch one band for the eye.
-
-    Args:
-        image: Shape `(height, width)`.
-
-    Returns:
-        Values between 0 (two noise widths below the median) and 1 (the brightest thousandth), of a constant image 0;
-        pixels that are not finite stay NaN.
-    """
-    finite = np.where(np.isfinite(image), image, np.nan)
-    if np.isnan(finite).all():
-        return finite
-    middle = float(np.nanmedian(finite))
-    noise = 1.4826 * float(np.nanmedian(np.abs(finite - middle)))
-    low = max(middle - 2 * noise, float(np.nanmin(finite)))
-    high = float(np.nanquantile(finite, 0.999))
-    if not high > low:
-        high = float(np.nanmax(finite))
-    if not high > low:
-        return np.where(np.isnan(finite), np.nan, 0.0)
-    relative = np.clip((finite - low) / (high - low), 0, 1)
-    stretched: NDArray[np.float64] = np.arcsinh(relative / _SOFTENING) / np.arcsinh(1 / _SOFTENING)
-    return stretched
-
-
 def _draw_image(axes: Axes, image: NDArray[np.float64]) -> None:
     if image.shape[0] == 3:
         axes.imshow(display_colours(image), origin="lower", interpolation="nearest")
         return
-    axes.set_facecolor(_MISSING)
+    axes.set_facecolor(MISSING)
     with warnings.catch_warnings():
         # pixels that are missing in every band
         warnings.simplefilter("ignore", RuntimeWarning)
         mean = np.nanmean(np.where(np.isfinite(image), image, np.nan), axis=0)
-    axes.imshow(display_intensity(mean), cmap=_COLOUR_MAP, vmin=0, vmax=1, origin="lower", interpolation="nearest")
+    axes.imshow(display_intensity(mean), cmap=COLOUR_MAP, vmin=0, vmax=1, origin="lower", interpolation="nearest")
 
 
 def _draw_scale(axes: Axes, width: int, height: int, pixel_scale: float) -> None:

@@ -54,6 +54,28 @@ def temporary_sibling(folder: Path) -> Iterator[Path]:
             lock.unlink(missing_ok=True)
 
 
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to fill, which takes the place of another once it is full; a failure leaves the other as it was.
+
+    Args:
+        folder: The other folder; need not exist. All that lies in it goes, so ask first.
+
+    Yields:
+        An empty folder beside it.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    with temporary_sibling(folder) as temporary:
+        finished = temporary / "new"
+        finished.mkdir()
+        yield finished
+        if folder.exists():
+            folder.rename(temporary / "earlier")
+        finished.rename(folder)
+
+
 def remove_abandoned(folder: Path) -> None:
     """Remove the temporary siblings of a folder that no process uses any more.
 

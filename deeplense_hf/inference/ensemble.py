@@ -246,7 +246,7 @@ def _save(
     scores: Sequence[float] | None,
 ) -> None:
     """Write model, processor and how they came about; all of it or nothing, in place of an earlier ensemble."""
-    from deeplense_hf.data.staging import temporary_sibling
+    from deeplense_hf.data.staging import replaced_folder
     from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 
     about = {
@@ -261,12 +261,8 @@ def _save(
     }
     # members process raw images themselves
     processor = DeepLenseImageProcessor(num_channels=model.config.num_channels, stretch="none", normalisation="none")
-    with temporary_sibling(output_dir) as temporary:
-        finished = temporary / "new"
-        model.save_pretrained(finished)
-        processor.save_pretrained(finished)
-        (finished / ENSEMBLE_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        if output_dir.exists():
-            # what was evaluated in an earlier ensemble's folder is not true of this one
-            output_dir.rename(temporary / "earlier")
-        finished.rename(output_dir)
+    # what was evaluated in an earlier ensemble's folder is not true of this one
+    with replaced_folder(output_dir) as place:
+        model.save_pretrained(place)
+        processor.save_pretrained(place)
+        (place / ENSEMBLE_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

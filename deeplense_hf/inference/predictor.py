@@ -186,8 +186,20 @@ class Predictor:
         return digest.hexdigest()[:16]
 
 
-_UNRELATED = frozenset({"_name_or_path", "transformers_version", "auto_map", "architectures", "_commit_hash"})
-"""Settings that say where a model came from, not what it computes."""
+_UNRELATED = frozenset(
+    {
+        "_name_or_path",
+        "transformers_version",
+        "auto_map",
+        "architectures",
+        "_commit_hash",
+        "custom_pipelines",
+        "use_cache",
+        # the weights have a type themselves
+        "dtype",
+    }
+)
+"""Settings that say where a model came from or what `Trainer` did with it, not what it computes."""
 
 
 def select_device(device: str | torch.device) -> torch.device:

@@ -1,0 +1,176 @@
+"""A release folder is made of a run, byte by byte the same, and its card says what its files say."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from deeplense_hf.data.loading import load_lenses
+from deeplense_hf.evaluation.report import EvaluationReport
+from deeplense_hf.evaluation.run import evaluate_model
+from deeplense_hf.hub.card import render_card
+from deeplense_hf.hub.push_model import NEEDED_FILES
+from deeplense_hf.hub.release import LARGEST_WEIGHTS, ReleaseOptions, make_release
+from deeplense_hf.hub.safe_files import files_to_publish
+
+RELEASED = sorted(Path(__file__).parents[2].glob("model_cards/*/release.json"))
+
+ASK = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "deeplense_hf":
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Hidden())
+import json
+from huggingface_hub import hf_hub_download
+from transformers import pipeline
+repository = sys.argv[1]
+image = hf_hub_download(repository, "examples/cdm.npy")
+explain = pipeline("lens-classification", model=repository, trust_remote_code=True)
+classify = pipeline("image-classification", model=repository, trust_remote_code=True)
+print(json.dumps([explain(image), classify(image)]))
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, make_model: Callable[..., tuple[Any, Any]]) -> Path:
+    """What a training leaves behind."""
+    folder = tmp_path / "run"
+    model, processor = make_model(spread=20)
+    model.config.prediction_set_threshold = 0.2
+    model.config.task = "classification"
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    test = load_lenses("test", images_per_class=20)["test"]
+    options = {"model_name": str(folder), "dataset_name": "test", "bootstrap_samples": 10}
+    evaluate_model(model, processor, test, output_dir=folder, **options)
+    written = {
+        "dataset": "test",
+        "images_per_class": 20,
+        "simulation_seed": 0,
+        "model": "deeplense-swin-test",
+        "task": "classification",
+        "output_dir": str(folder),
+        "teachers": ["/home/somebody/teacher"],
+    }
+    (folder / "training_options.yaml").write_text(yaml.safe_dump(written))
+    record = {"steps": 10, "images": 640, "seconds": 7200.0, "processes": 1, "threads": 2, "device": "Test CPU"}
+    (folder / "training_record.json").write_text(json.dumps({**record, "precision": "float32", "seed": 0}))
+    return folder
+
+
+def release(run: Path, **options: Any) -> Path:
+    make_release(ReleaseOptions(str(run), "deeplense-test", str(run.parent / "cards"), **options))
+    return run.parent / "cards" / "deeplense-test"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_run_gives_the_same_bytes(run: Path) -> None:
+    first = contents(release(run))
+    assert contents(release(run, overwrite=True)) == first
+    assert set(NEEDED_FILES) < set(first)
+    assert {"examples/cdm.npy", "examples/cdm.png", "figures/roc.png", "pipeline_deeplense.py"} < set(first)
+    # nothing of this machine
+    assert not [name for name, content in first.items() if str(run).encode() in content or b"somebody" in content]
+
+
+def test_the_card_says_what_the_files_say(run: Path) -> None:
+    folder = release(run)
+    text = (folder / "README.md").read_text()
+    assert text == render_card(folder)
+    report = EvaluationReport.load(folder / "metrics.json")
+    measured = report.metrics["roc_auc"]
+    assert f"| ROC AUC, macro | {measured.value:.4f} ({measured.low:.4f} to {measured.high:.4f}) |" in text
+    assert "took 2.0 hours by the clock on 2 cores of a CPU (Test CPU)" in text
+    assert not [word for word in ("TODO", "More Information Needed", "None", "nan", "{{") if word in text]
+    card = ModelCard.load(folder / "README.md")
+    assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "image-classification")
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert results["roc_auc"] == measured.value
+    assert len(card.data.widget) == 3
+    assert {entry["label"] for entry in card.data.widget[0]["output"]} == {"no_sub", "cdm", "axion"}
+    # a card does not outlive its numbers
+    changed = json.loads((folder / "metrics.json").read_text())
+    changed["metrics"]["accuracy"]["value"] = 0.123456
+    (folder / "metrics.json").write_text(json.dumps(changed))
+    assert "0.1235" in render_card(folder)
+
+
+def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any, Any]]) -> None:
+    splits = load_lenses("test", images_per_class=20)
+    options = {"bootstrap_samples": 10}
+    for name, seed, split in (("resnet", 3, "test"), ("elsewhere", 0, "validation")):
+        model, processor = make_model(seed=seed, spread=20)
+        if seed == 0:
+            model.config.prediction_set_threshold = 0.2
+            model.config.task = "classification"
+        evaluate_model(
+            model,
+            processor,
+            splits[split],
+            output_dir=run.parent / name,
+            model_name=f"/home/somebody/{name}",
+            dataset_name="/data/somebody/survey" if seed == 0 else "test",
+            split=split,
+            **options,
+        )
+    resnet, elsewhere = str(run.parent / "resnet"), str(run.parent / "elsewhere")
+    text = (release(run, baselines=[resnet], evaluations=[elsewhere]) / "README.md").read_text()
+    assert "|  | this model | resnet |" in text
+    assert "On `survey`, split validation" in text
+    with pytest.raises(ValueError, match="scores of other weights"):
+        release(run, overwrite=True, evaluations=[resnet])
+    with pytest.raises(ValueError, match="is not on the test images of"):
+        release(run, overwrite=True, baselines=[elsewhere])
+
+
+def test_nothing_is_lost(run: Path) -> None:
+    folder = release(run)
+    before = contents(folder)
+    with pytest.raises(ValueError, match="holds a release already"):
+        release(run)
+    with pytest.raises(ValueError, match="is the run itself"):
+        make_release(ReleaseOptions(str(run), "run", str(run.parent), overwrite=True))
+    (run / "training_record.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks training_record.json"):
+        release(run, overwrite=True)
+    assert contents(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["deeplense-test"]
+    notes = run.parent / "cards" / "notes"
+    notes.mkdir()
+    (notes / "mine.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds something that is no release"):
+        make_release(ReleaseOptions(str(run), "notes", str(run.parent / "cards"), overwrite=True))
+    with pytest.raises(ValueError, match="is no name on the Hub"):
+        ReleaseOptions(str(run), "../x")
+
+
+def test_pipelines_run_from_the_hub_without_the_package(run: Path, hub: Any, client: Any) -> None:
+    folder = release(run)
+    repository = "ml4sci/deeplense-test"
+    pushed = client("-m", "deeplense_hf", "push", "--folder", str(folder), "--repo_id", repository)
+    assert pushed.returncode == 0, pushed.stderr
+    asked = client("-c", ASK, repository, token=None)
+    assert asked.returncode == 0, asked.stderr
+    explained, classified = json.loads(asked.stdout.strip().splitlines()[-1])
+    answers = json.loads((folder / "release.json").read_text())["example_answers"][1]
+    for name in ("no_sub", "cdm", "axion"):
+        assert explained["scores"][name] == pytest.approx(answers[f"probability_{name}"], abs=1e-4)
+    assert explained["scores"] == pytest.approx({entry["label"]: entry["score"] for entry in classified})
+    assert explained["prediction_set"]
+
+
+@pytest.mark.parametrize("marker", RELEASED, ids=[path.parent.name for path in RELEASED])
+def test_released_folders_are_as_they_should_be(marker: Path) -> None:
+    folder = marker.parent
+    assert set(NEEDED_FILES) <= set(files_to_publish(folder))
+    assert (folder / "model.safetensors").stat().st_size <= LARGEST_WEIGHTS
+    assert (folder / "README.md").read_text() == render_card(folder)
