@@ -199,10 +199,12 @@ def _write_model(predictor: "Predictor", place: Path) -> None:
     weights = sum(path.stat().st_size for path in place.glob("*.safetensors"))
     if weights > LARGEST_WEIGHTS:
         raise ValueError(f"the weights take {weights:,} bytes, but a release at most {LARGEST_WEIGHTS:,}.")
+    custom_object_save(LensClassificationPipeline, place)
+    (place / "handler.py").write_bytes(Path(__file__).with_name("handler.py").read_bytes())
+    (place / "requirements.txt").write_text("astropy>=6.0\n", encoding="utf-8")
     if predictor.task.name not in ("classification", "lens_finding"):
         # transformers loads no other head of code that is not installed
         return
-    custom_object_save(LensClassificationPipeline, place)
     pipelines = {
         task: {"impl": f"pipeline_deeplense.{name}", "pt": ["AutoModelForImageClassification"], "type": "image"}
         for task, name in (

@@ -1,5 +1,8 @@
 """Images as users have them, brought to one form: float32, `(bands, height, width)`."""
 
+import io
+import math
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,9 @@ from torch import Tensor
 LAYOUTS = ("channels_first", "channels_last")
 # an axis that is longer holds rows or columns, not bands
 _MOST_BANDS = 16
-_FITS_ENDINGS = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fz")
+_FITS, _GZIP = b"SIMPLE  =", b"\x1f\x8b"
+# what an image may need in memory [bytes]
+_LARGEST = 2**30
 # modes whose numbers are brightness; others (palettes, transparency, inks) become colours
 _BRIGHTNESS_MODES = ("1", "L", "I", "F", "RGB")
 
@@ -65,7 +70,7 @@ def read_image(path: Path) -> Any:
     """Read an image file without losing precision.
 
     Args:
-        path: `.npy`, `.fits`, `.fit` (also `.gz`), or a picture that PIL reads.
+        path: `.npy`, FITS (also compressed), or a picture that PIL reads; told by the content, not by the name.
 
     Returns:
         An array, or a PIL image.
@@ -77,29 +82,73 @@ def read_image(path: Path) -> Any:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; give the path of an image on this machine.")
-    name = path.name.lower()
+    return image_from_bytes(path.read_bytes(), str(path))
+
+
+def image_from_bytes(content: bytes, name: str) -> Any:
+    """Read what is in an image file; nothing is unpickled, and what claims to be larger than it can be is refused.
+
+    Args:
+        content: The file's content, as in `read_image`.
+        name: What messages call it.
+
+    Returns:
+        An array, or a PIL image.
+
+    Raises:
+        ValueError: If it holds no image, or one that needs more than 1 GiB.
+        ImportError: If it is a FITS file and astropy is missing.
+    """
     try:
-        if name.endswith(".npy"):
-            # pickled object arrays are refused: they could run code
-            return np.load(path, allow_pickle=False)
-        if name.endswith(_FITS_ENDINGS):
-            return _read_fits(path)
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a readable image: {error}.") from None
+        if content.startswith(np.lib.format.MAGIC_PREFIX):
+            return _read_npy(content)
+        plain = _decompressed(content) if content.startswith(_GZIP) else content
+        if plain.startswith(_FITS):
+            return _read_fits(plain, name)
+        picture = Image.open(io.BytesIO(content))
+        picture.load()
+        return picture
+    except (ValueError, EOFError, OSError, SyntaxError, KeyError, TypeError, zlib.error, MemoryError) as error:
+        raise ValueError(f"{name} is not a readable image: {error}.") from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} is not a readable image: {error}") from None
 
 
-def _read_fits(path: Path) -> np.ndarray:
+def _read_npy(content: bytes) -> np.ndarray:
+    """Return the array of a `.npy` file; a pickled one is refused, since it could run code."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = header(file)
+    needed = math.prod(shape) * dtype.itemsize
+    # numpy would reserve the memory first and look for the numbers then
+    if not dtype.hasobject and needed > len(content) - file.tell():
+        raise ValueError(f"its header announces {needed} bytes of numbers, but {len(content) - file.tell()} follow")
+    array: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
+
+
+def _decompressed(content: bytes) -> bytes:
+    """Unpack gzip, as far as it is not too large."""
+    unpacked = zlib.decompressobj(wbits=31).decompress(content, _LARGEST + 1)
+    if len(unpacked) > _LARGEST:
+        raise ValueError(f"unpacked it is larger than {_LARGEST} bytes")
+    return unpacked
+
+
+def _read_fits(content: bytes, name: str) -> np.ndarray:
     """Return the first image of a FITS file."""
     try:
         from astropy.io import fits
     except ImportError:
-        raise ImportError(f"{path} needs astropy. Install it with: pip install astropy") from None
-    with fits.open(path, memmap=False) as units:
+        raise ImportError(f"{name} needs astropy. Install it with: pip install astropy") from None
+    with fits.open(io.BytesIO(content), memmap=False) as units:
         for unit in units:
-            if isinstance(unit, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) and unit.data is not None:
+            if not isinstance(unit, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) or not unit.shape:
+                continue
+            if 8 * math.prod(unit.shape) > _LARGEST:
+                raise ValueError(f"its image of shape {unit.shape} is too large")
+            if unit.data is not None:
                 return np.array(unit.data)
     raise ValueError("the FITS file holds no image")
 

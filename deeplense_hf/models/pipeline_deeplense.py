@@ -7,16 +7,15 @@ transformers' own turns files and pictures into 8-bit colours first, and reads n
 
 import base64
 import binascii
-import io
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from transformers import ImageClassificationPipeline
 from transformers.pipelines.base import Pipeline
 
 from .answers import DEVIATIONS_OF_95, prediction_sets
+from .image_reading import image_from_bytes
 
 
 class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
@@ -153,31 +152,34 @@ def raw_inputs(pipeline: Pipeline, image: Any, timeout: float | None, **options:
     Raises:
         ValueError: If the image cannot be read.
     """
-    if isinstance(image, str) and not Path(image).is_file():
-        image = _picture_of_text(image, timeout)
+    if isinstance(image, str) and not _is_file(image):
+        image = _image_of_text(image, timeout)
     processor: Any = pipeline.image_processor
     inputs = processor(images=image, return_tensors="pt", **options)
     converted: dict[str, Any] = inputs.to(pipeline.dtype)
     return converted
 
 
-def _picture_of_text(text: str, timeout: float | None) -> Image.Image:
-    """Return the picture at an address or in base64 text, at its own depth."""
+def _is_file(text: str) -> bool:
+    """Tell whether a text is the path of a file; base64 text is too long for one."""
+    try:
+        return Path(text).is_file()
+    except OSError:
+        return False
+
+
+def _image_of_text(text: str, timeout: float | None) -> Any:
+    """Return the image at an address or in base64 text: a picture at its own depth, or an array of `.npy` or FITS."""
     if text.startswith(("http://", "https://")):
         from huggingface_hub import get_session
 
         content = get_session().get(text, timeout=timeout, follow_redirects=True).raise_for_status().content
-    else:
-        try:
-            content = base64.b64decode(text.rpartition(",")[2] if text.startswith("data:") else text, validate=True)
-        except binascii.Error:
-            raise ValueError(f"'{text[:100]}' is no file on this machine, no address and no base64 text.") from None
+        return image_from_bytes(content, text[:100])
     try:
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"what '{text[:60]}' leads to is not a readable picture: {error}.") from None
-    return picture
+        content = base64.b64decode(text.rpartition(",")[2] if text.startswith("data:") else text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"'{text[:100]}' is no file on this machine, no address and no base64 text.") from None
+    return image_from_bytes(content, "the base64 text")
 
 
 __all__ = ["DeepLenseImageClassificationPipeline", "LensClassificationPipeline"]

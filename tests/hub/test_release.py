@@ -36,6 +36,45 @@ classify = pipeline("image-classification", model=repository, trust_remote_code=
 print(json.dumps([explain(image), classify(image)]))
 """
 
+SERVE = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "deeplense_hf":
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Hidden())
+import base64, importlib.util, io, json
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from astropy.io import fits
+folder = Path(sys.argv[1])
+spec = importlib.util.spec_from_file_location("handler", folder / "handler.py")
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+handle = module.EndpointHandler(str(folder))
+image = np.round(np.load(folder / "examples" / "cdm.npy")[0]).clip(0, 65535)
+HUGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999, 999999)}"
+def text(content):
+    return base64.b64encode(content).decode()
+def written(write):
+    buffer = io.BytesIO()
+    write(buffer)
+    return text(buffer.getvalue())
+npy = written(lambda buffer: np.save(buffer, image))
+forms = [npy, written(lambda buffer: fits.PrimaryHDU(image).writeto(buffer)), image.tolist(),
+         written(lambda buffer: Image.fromarray(image.astype(np.uint16)).save(buffer, format="png"))]
+class Evil:
+    def __reduce__(self):
+        return (Path(sys.argv[2]).touch, ())
+evil = np.array([Evil()], dtype=object)
+bad = [None, 3, "config.json", str(folder / "config.json"), "http://127.0.0.1/x", text(b"nothing"), npy[:-400], {},
+       written(lambda buffer: np.save(buffer, evil, allow_pickle=True)), "x" * (64 * 2**20 + 1),
+       text(b"\\x93NUMPY\\x01\\x00v\\x00" + HUGE.ljust(118))]
+print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [handle({"inputs": one}) for one in bad],
+                  handle({"inputs": [npy] * 65}), handle({"inputs": npy, "parameters": {"top_k": 3}})]))
+"""
+
 
 @pytest.fixture
 def run(tmp_path: Path, make_model: Callable[..., tuple[Any, Any]]) -> Path:
@@ -166,6 +205,20 @@ def test_pipelines_run_from_the_hub_without_the_package(run: Path, hub: Any, cli
         assert explained["scores"][name] == pytest.approx(answers[f"probability_{name}"], abs=1e-4)
     assert explained["scores"] == pytest.approx({entry["label"]: entry["score"] for entry in classified})
     assert explained["prediction_set"]
+
+
+def test_the_handler_of_an_endpoint(run: Path, client: Any) -> None:
+    folder = release(run)
+    touched = run.parent / "touched"
+    served = client("-c", SERVE, str(folder), str(touched), token=None)
+    assert served.returncode == 0, served.stderr
+    forms, alone, bad, many, parameter = json.loads(served.stdout.strip().splitlines()[-1])
+    assert set(alone) == {"label", "score", "scores", "prediction_set"}
+    assert [form["scores"] for form in forms] == [pytest.approx(alone["scores"], abs=1e-5)] * 4
+    assert [set(answer) for answer in bad] == [{"error"}] * len(bad)
+    assert not touched.exists()
+    assert "at most 64 at a time" in many["error"]
+    assert "no parameter 'top_k'" in parameter["error"]
 
 
 @pytest.mark.parametrize("marker", RELEASED, ids=[path.parent.name for path in RELEASED])
