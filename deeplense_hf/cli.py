@@ -84,6 +84,11 @@ COMMANDS: dict[str, Command] = {
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
     ),
+    "app": Command(
+        "serve a page on which lens images are dropped or drawn and all models answer",
+        "deeplense_hf.demo.app:run_app",
+        ("deeplense_hf.demo.app:AppOptions",),
+    ),
     "make-release": Command(
         "assemble a trained model, its scores and its card as a Hub repository",
         "deeplense_hf.hub.release:make_release",

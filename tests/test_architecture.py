@@ -19,6 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "inference": {"data", "models", "tasks"},
     "evaluation": {"data", "models", "lens_metrics", "tasks", "inference"},
     "hub": {"simulation", "data", "models", "tasks", "inference", "evaluation", "training"},
+    "demo": {"simulation", "data", "models", "tasks", "inference", "evaluation"},
     "training": {
         "simulation",
         "data",
