@@ -25,6 +25,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "window_size": 4,
     },
     "deeplense-swin-tiny": {},
+    # the best of benchmarks/ablation.py; for square images whose side is a multiple of 16 and at most 96 pixels, and
+    # for answers that do not depend on the orientation
+    "deeplense-swin-equivariant": {"stem": "equivariant", "symmetry": "equivariant", "window_size": 12},
     "deeplense-swin-small": {
         "stem_channels": (24, 48, 96, 192),
         "embed_dim": 192,
@@ -91,6 +94,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 PARAMETER_COUNTS: dict[str, int] = {
     "deeplense-swin-test": 24_609,
     "deeplense-swin-tiny": 1_645_635,
+    "deeplense-swin-equivariant": 1_284_377,
     "deeplense-swin-small": 9_020_775,
     "deeplense-swin-base": 23_897_043,
     "deeplense-vit-test": 11_659,
