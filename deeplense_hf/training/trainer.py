@@ -191,6 +191,14 @@ class LensTrainer(Trainer):
         if self.average is not None:
             self.average.load(Path(str(self.state.best_model_checkpoint)))
 
+    def _run_epoch(self, *arguments: Any, **options: Any) -> None:
+        """Train an epoch; nothing where all steps are done, as after a kill between the last of them and the end."""
+        if self.state.global_step >= self.state.max_steps:
+            # transformers would do one step more before it looks
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*arguments, **options)
+
     def train(self, *arguments: Any, **options: Any) -> Any:
         """Train; ends with the averaged weights where they are kept. See `Trainer`."""
         output = super().train(*arguments, **options)

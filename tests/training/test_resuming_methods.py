@@ -45,6 +45,21 @@ def test_an_interrupted_run_ends_with_the_same_weights(
         torch.testing.assert_close(found[name], weights, rtol=0, atol=0)
 
 
+def test_a_run_killed_after_its_last_step_is_only_finished(
+    quick: list[str], lens_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPLENSE_HF_CACHE", str(lens_cache))
+    words = [*quick, "--ema_decay", "0.9", "--disable_tqdm", "true", "--output_dir", str(tmp_path / "run")]
+    words += ["--save_strategy", "epoch", "--eval_strategy", "epoch"]
+    run_training(*parse_options("train", words))
+    expected = load_file(tmp_path / "run" / "model.safetensors")
+    (tmp_path / "run" / "metrics.json").unlink()
+    (tmp_path / "run" / "model.safetensors").unlink()
+    run_training(*parse_options("train", [*words, "--resume_from_checkpoint"]))
+    for name, weights in load_file(tmp_path / "run" / "model.safetensors").items():
+        torch.testing.assert_close(weights, expected[name], rtol=0, atol=0)
+
+
 def test_two_processes_report_what_one_measures(
     quick: list[str], environment: dict[str, str], repository_root: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
