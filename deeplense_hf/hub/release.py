@@ -25,7 +25,11 @@ _EXAMPLE_SEED = 1_000_003
 class ReleaseOptions:
     """Options of the command `make-release`."""
 
-    model: str = field(metadata={"help": "folder of a finished training run"})
+    model: str = field(
+        metadata={
+            "help": "folder of a finished training run, or of a release to be made again with today's code and card"
+        }
+    )
     name: str = field(metadata={"help": "name of the release, for example deeplense-swin"})
     output_dir: str = field(default="model_cards", metadata={"help": "folder of the release folders"})
     owner: str = field(default="ml4sci", metadata={"help": "user or organisation that it will belong to on the Hub"})
@@ -92,16 +96,16 @@ def make_release(options: ReleaseOptions) -> None:
     run, folder = Path(options.model), Path(options.output_dir) / options.name
     _check_place(folder, options)
     predictor = Predictor.from_pretrained(run, "cpu")
-    report = _report_of(run, predictor.fingerprint())
+    report = _report_of(run / "metrics.json", predictor.fingerprint())
     with replaced_folder(folder) as place:
         _write_model(predictor, place)
         report = replace(report, model=f"{options.owner}/{options.name}")
         report.save(place / "metrics.json")
-        for number, evaluation in enumerate(options.evaluations):
-            other = _report_of(Path(evaluation), predictor.fingerprint())
+        for number, evaluation in enumerate(_reports(run, EVALUATIONS, options.evaluations)):
+            other = _report_of(evaluation, predictor.fingerprint())
             shown = replace(other, model=report.model, dataset=_public_name(other.dataset))
             shown.save(place / EVALUATIONS / f"{number}.json")
-        baselines = [_baseline(Path(path), report) for path in options.baselines]
+        baselines = [_baseline(path, report) for path in _reports(run, BASELINES, options.baselines)]
         for number, baseline in enumerate(baselines):
             baseline.save(place / BASELINES / f"{number}.json")
         _copy_run(run, place)
@@ -145,8 +149,6 @@ def read_release(folder: Path) -> Release:
 
 def _check_place(folder: Path, options: ReleaseOptions) -> None:
     """Refuse to write where something would be lost."""
-    if folder.resolve() == Path(options.model).resolve():
-        raise ValueError(f"{folder} is the run itself; give another --output_dir or --name.")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / RELEASE_FILE).is_file():
@@ -155,28 +157,28 @@ def _check_place(folder: Path, options: ReleaseOptions) -> None:
         raise ValueError(f"{folder} holds a release already; give another --name or --overwrite.")
 
 
-def _report_of(folder: Path, fingerprint: str) -> "EvaluationReport":
-    """Read the scores in a folder and check that they are of the model with this fingerprint."""
+def _reports(run: Path, kind: str, folders: Sequence[str]) -> list[Path]:
+    """Return the files of further scores: those of an earlier release, and those of the given folders."""
+    return [*sorted((run / kind).glob("*.json")), *(Path(folder) / "metrics.json" for folder in folders)]
+
+
+def _report_of(path: Path, fingerprint: str) -> "EvaluationReport":
+    """Read scores and check that they are of the model with this fingerprint."""
     from deeplense_hf.evaluation.report import EvaluationReport
 
-    report = EvaluationReport.load(folder / "metrics.json")
+    report = EvaluationReport.load(path)
     if report.model_fingerprint != fingerprint:
-        raise ValueError(
-            f"{folder / 'metrics.json'} holds the scores of other weights or another processor; evaluate the model "
-            "again."
-        )
+        raise ValueError(f"{path} holds the scores of other weights or another processor; evaluate the model again.")
     return report
 
 
-def _baseline(folder: Path, report: "EvaluationReport") -> "EvaluationReport":
+def _baseline(path: Path, report: "EvaluationReport") -> "EvaluationReport":
     """Read the scores of another model and check that they are on the same images."""
     from deeplense_hf.evaluation.report import EvaluationReport
 
-    other = EvaluationReport.load(folder / "metrics.json")
+    other = EvaluationReport.load(path)
     if other.dataset_fingerprint != report.dataset_fingerprint:
-        raise ValueError(
-            f"{folder / 'metrics.json'} is not on the test images of {report.model}, so they don't compare."
-        )
+        raise ValueError(f"{path} is not on the test images of {report.model}, so they don't compare.")
     return replace(other, model=_public_name(other.model))
 
 
@@ -237,7 +239,7 @@ def _copy_run(run: Path, place: Path) -> None:
     (place / OPTIONS_FILE).write_text(text + yaml.safe_dump(options, sort_keys=False), encoding="utf-8")
     (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
     (place / FIGURES).mkdir()
-    for figure in sorted(run.glob("*.png")):
+    for figure in sorted([*run.glob("*.png"), *(run / FIGURES).glob("*.png")]):
         (place / FIGURES / figure.name).write_bytes(figure.read_bytes())
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+import deeplense_hf
 from deeplense_hf.data.loading import load_lenses
 from deeplense_hf.evaluation.report import EvaluationReport
 from deeplense_hf.evaluation.run import evaluate_model
@@ -162,9 +163,14 @@ def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any
             **options,
         )
     resnet, elsewhere = str(run.parent / "resnet"), str(run.parent / "elsewhere")
-    text = (release(run, baselines=[resnet], evaluations=[elsewhere]) / "README.md").read_text()
+    folder = release(run, baselines=[resnet], evaluations=[elsewhere])
+    text = (folder / "README.md").read_text()
     assert "|  | this model | resnet |" in text
     assert "On `survey`, split validation" in text
+    # a release is made again from itself, with all that it says
+    before = contents(folder)
+    make_release(ReleaseOptions(str(folder), folder.name, str(folder.parent), overwrite=True))
+    assert contents(folder) == before
     with pytest.raises(ValueError, match="scores of other weights"):
         release(run, overwrite=True, evaluations=[resnet])
     with pytest.raises(ValueError, match="is not on the test images of"):
@@ -176,7 +182,7 @@ def test_nothing_is_lost(run: Path) -> None:
     before = contents(folder)
     with pytest.raises(ValueError, match="holds a release already"):
         release(run)
-    with pytest.raises(ValueError, match="is the run itself"):
+    with pytest.raises(ValueError, match="holds something that is no release"):
         make_release(ReleaseOptions(str(run), "run", str(run.parent), overwrite=True))
     (run / "training_record.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"lacks training_record.json"):
@@ -227,3 +233,9 @@ def test_released_folders_are_as_they_should_be(marker: Path) -> None:
     assert set(NEEDED_FILES) <= set(files_to_publish(folder))
     assert (folder / "model.safetensors").stat().st_size <= LARGEST_WEIGHTS
     assert (folder / "README.md").read_text() == render_card(folder)
+    for path in folder.glob("*.py"):
+        room = "hub" if path.name == "handler.py" else "models"
+        packaged = Path(deeplense_hf.__file__).parent / room / path.name
+        assert path.read_bytes() == packaged.read_bytes(), (
+            f"make it again: deeplense-hf make-release --model {folder} --name {folder.name} --overwrite True"
+        )
