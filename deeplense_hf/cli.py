@@ -51,7 +51,15 @@ COMMANDS: dict[str, Command] = {
         "deeplense_hf.training.run:train",
         _TRAIN_OPTIONS,
         _TRAIN_HEAVY_OPTIONS,
-        advanced=("uncertainty", "normal_class", "anomaly_score", "mask_ratio", "mask_size", "cpu_threads"),
+        advanced=(
+            "normalisation",
+            "uncertainty",
+            "normal_class",
+            "anomaly_score",
+            "mask_ratio",
+            "mask_size",
+            "cpu_threads",
+        ),
     ),
     "search": Command(
         "search the training options of the best validation score",
@@ -93,6 +101,11 @@ COMMANDS: dict[str, Command] = {
         "assemble a trained model, its scores and its card as a Hub repository",
         "deeplense_hf.hub.release:make_release",
         ("deeplense_hf.hub.release:ReleaseOptions",),
+    ),
+    "export-stock": Command(
+        "turn a classifier into one that transformers runs without any code of ours",
+        "deeplense_hf.hub.stock_export:export_stock",
+        ("deeplense_hf.hub.stock_export:ExportOptions",),
     ),
     "push": Command(
         "push a released model to the Hugging Face Hub",

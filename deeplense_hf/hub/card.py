@@ -1,7 +1,7 @@
 """The card of a released model: a function of the files in its folder, so that no number in it is typed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,6 @@ def render_card(folder: Path) -> str:
         ValueError: If one is damaged.
     """
     import yaml
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from deeplense_hf.evaluation.report import EvaluationReport
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
@@ -65,21 +64,28 @@ def render_card(folder: Path) -> str:
         {"title": path.stem.replace("_", " "), "path": f"{FIGURES}/{path.name}"}
         for path in sorted((folder / FIGURES).glob("*.png"))
     ]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    text = environment.get_template("model_card_template.md").render(
-        metadata=_metadata(about, report, texts),
+    return render(
+        "model_card_template.md",
+        metadata=headline_metadata(
+            about.repo_id,
+            report,
+            texts,
+            about.example_classes,
+            [
+                {column.removeprefix("probability_"): score for column, score in answer.items()}
+                for answer in about.example_answers
+            ],
+        ),
         name=about.name,
         task=texts,
-        summary=_summary(report),
+        summary=summary(report),
         examples=[{"name": name, "picture": f"{EXAMPLES}/{name}.png"} for name in about.example_classes],
         example_names=", ".join(about.example_classes),
         population=_population(report.dataset),
         others=others,
         use=_use(about, report),
         report=report,
-        results=_results(report, others, baselines),
+        results=results_table(report, others, baselines),
         figures=figures,
         data=_data(report, options),
         training=_training(folder, options),
@@ -88,19 +94,54 @@ def render_card(folder: Path) -> str:
         cost=_cost(folder),
         limits=texts.limits,
     )
-    return text.rstrip() + "\n"
 
 
-def _metadata(about: "Release", report: "EvaluationReport", texts: "TaskTexts") -> str:
-    """Return the YAML that the Hub reads."""
+def render(template: str, **facts: Any) -> str:
+    """Fill in a template of this folder.
+
+    Args:
+        template: Name of its file.
+        **facts: What it asks for.
+
+    Returns:
+        The text.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return str(environment.get_template(template).render(**facts)).rstrip() + "\n"
+
+
+def headline_metadata(
+    repo_id: str,
+    report: "EvaluationReport",
+    texts: "TaskTexts",
+    example_classes: Sequence[str],
+    example_answers: Sequence[Mapping[str, float]],
+) -> str:
+    """Return the YAML that the Hub reads.
+
+    Args:
+        repo_id: Place of the model.
+        report: Its scores.
+        texts: Sentences about its task.
+        example_classes: Classes of the example pictures.
+        example_answers: Scores of each by label.
+
+    Returns:
+        The text between the dashes.
+    """
     from huggingface_hub import EvalResult, ModelCardData
 
-    dataset_id = f"{about.repo_id.partition('/')[0]}/deeplense-{_recipe(report.dataset).replace('_', '-')}"
+    recipe = _recipe(report.dataset)
+    dataset_id = f"{repo_id.partition('/')[0]}/deeplense-{recipe.partition(',')[0].replace('_', '-')}"
     results = [
         EvalResult(
             task_type=texts.pipeline_tag or report.task.replace("_", "-"),
             dataset_type=dataset_id,
-            dataset_name=f"{_recipe(report.dataset)} (simulated)",
+            dataset_name=f"{recipe} (simulated)",
             dataset_split=report.split,
             metric_type=kind,
             metric_value=value,
@@ -111,14 +152,13 @@ def _metadata(about: "Release", report: "EvaluationReport", texts: "TaskTexts") 
     ]
     widget = [
         {
-            "src": f"https://huggingface.co/{about.repo_id}/resolve/main/examples/{name}.png",
+            "src": f"https://huggingface.co/{repo_id}/resolve/main/examples/{name}.png",
             "example_title": name,
             "output": [
-                {"label": column.removeprefix("probability_"), "score": score}
-                for column, score in sorted(answer.items(), key=lambda item: -item[1])
+                {"label": label, "score": score} for label, score in sorted(answer.items(), key=lambda item: -item[1])
             ],
         }
-        for name, answer in zip(about.example_classes, about.example_answers, strict=True)
+        for name, answer in zip(example_classes, example_answers, strict=True)
     ]
     more: dict[str, Any] = {"widget": widget} if texts.pipeline_tag and widget else {}
     data = ModelCardData(
@@ -136,7 +176,7 @@ def _metadata(about: "Release", report: "EvaluationReport", texts: "TaskTexts") 
         ],
         datasets=[dataset_id],
         metrics=[kind for _, kind in _headline(report, texts)],
-        model_name=about.name,
+        model_name=repo_id.partition("/")[2],
         eval_results=results,
         **more,
     )
@@ -167,7 +207,7 @@ def _population(dataset: str) -> str:
     return f"recipe `{name}` of deeplense_hf ({description[:1].lower()}{description[1:]})"
 
 
-def _summary(report: "EvaluationReport") -> str:
+def summary(report: "EvaluationReport") -> str:
     """Return the most important score in a sentence."""
     title, name = report.report_rows[0]
     return f"{title} on {report.n:,} test images of new systems: {_number(report.metrics[name])}."
@@ -191,7 +231,7 @@ def _use(about: "Release", report: "EvaluationReport") -> str:
     return USE_PACKAGE.format(repo_id=about.repo_id, answer=answer, auto_class=auto_class)
 
 
-def _results(
+def results_table(
     report: "EvaluationReport", others: "Sequence[EvaluationReport]", baselines: "Sequence[EvaluationReport]"
 ) -> str:
     """Return the tables of scores."""

@@ -18,7 +18,7 @@ EXAMPLES = "examples"
 FIGURES = "figures"
 LARGEST_WEIGHTS = 10_000_000
 # far from the seeds that people train with
-_EXAMPLE_SEED = 1_000_003
+EXAMPLE_SEED = 1_000_003
 
 
 @dataclass
@@ -260,7 +260,7 @@ def _write_examples(
     names: Sequence[str] = recipe.class_names
     answers = []
     for name in names:
-        batch = simulate_batch(recipe, name, [0], _EXAMPLE_SEED)
+        batch = simulate_batch(recipe, name, [0], EXAMPLE_SEED)
         np.save(place / f"{name}.npy", batch.images[0])
         (place / f"{name}.png").write_bytes(picture(batch.images[0]))
         scales = np.array([recipe.instrument.pixel_scale], dtype=np.float32)

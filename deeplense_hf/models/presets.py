@@ -28,6 +28,16 @@ PRESETS: dict[str, dict[str, Any]] = {
     # the best of benchmarks/ablation.py; for square images whose side is a multiple of 16 and at most 96 pixels, and
     # for answers that do not depend on the orientation
     "deeplense-swin-equivariant": {"stem": "equivariant", "symmetry": "equivariant", "window_size": 12},
+    # a Swin as transformers has it, for hosts that run no code of ours (hub/stock_export.py); images of 48 pixels
+    "deeplense-swin-stock": {
+        "stem": "patch",
+        "patch_size": 4,
+        "image_size": 48,
+        "embed_dim": 96,
+        "depths": (2, 4),
+        "num_heads": (3, 6),
+        "adaptive_window": False,
+    },
     "deeplense-swin-small": {
         "stem_channels": (24, 48, 96, 192),
         "embed_dim": 192,
@@ -95,6 +105,7 @@ PARAMETER_COUNTS: dict[str, int] = {
     "deeplense-swin-test": 24_609,
     "deeplense-swin-tiny": 1_645_635,
     "deeplense-swin-equivariant": 1_284_377,
+    "deeplense-swin-stock": 2_084_049,
     "deeplense-swin-small": 9_020_775,
     "deeplense-swin-base": 23_897_043,
     "deeplense-vit-test": 11_659,

@@ -52,6 +52,13 @@ class TrainOptions:
     stretch: Literal["none", "asinh", "log", "sqrt"] | None = field(
         default=None, metadata={"help": "brightness stretch; log for new models, as trained for others"}
     )
+    normalisation: Literal["standard", "minmax", "max", "none"] | None = field(
+        default=None,
+        metadata={
+            "help": "what the stretched image is brought to by its own numbers: zero mean and unit deviation "
+            "(standard), 0 to 1 (minmax), peak 1 (max); standard for new models, as trained for others"
+        },
+    )
     augmentation: Literal["none", "dihedral", "standard", "lens"] = field(
         default="dihedral", metadata={"help": "augmentation policy of the raw training images"}
     )

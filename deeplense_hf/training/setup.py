@@ -252,5 +252,5 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
         crop_size=None if crop_arcsec is None else {"height": side, "width": side},
         size=None if size is None else {"height": size, "width": size},
         stretch=options.stretch or DEFAULT_STRETCH,
-        normalisation="standard",
+        normalisation=options.normalisation or "standard",
     )

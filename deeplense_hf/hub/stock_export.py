@@ -1,0 +1,270 @@
+"""The command `export-stock`: a classifier for hosts that run no code of ours, as the inference widget of the Hub."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+    from deeplense_hf.evaluation.report import EvaluationReport
+    from deeplense_hf.inference.predictor import Predictor
+
+STOCK_FILE = "stock.json"
+_COLOURS = 3
+
+
+@dataclass
+class ExportOptions:
+    """Options of the command `export-stock`."""
+
+    model: str = field(
+        metadata={"help": "run of a classifier with stem=patch, stock windows and --normalisation minmax"}
+    )
+    name: str = field(metadata={"help": "name of the export, for example deeplense-swin-rgb"})
+    output_dir: str = field(default="model_cards", metadata={"help": "folder of the release folders"})
+    owner: str = field(default="ml4sci", metadata={"help": "user or organisation that it will belong to on the Hub"})
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": "data set to evaluate the export on, as 8-bit pictures; that of the run if absent"},
+    )
+    overwrite: bool = field(default=False, metadata={"help": "replace an earlier export of that name"})
+
+
+@dataclass(frozen=True)
+class StockExport:
+    """What the folder of an export says of itself beside its other files.
+
+    Attributes:
+        name: Its name.
+        repo_id: Its place on the Hub.
+        exported_from: Name of the run.
+        processing: What turns a raw image into the picture that it takes, options of `DeepLenseImageProcessor`.
+        largest_difference: Between its probabilities and those of the model with our code, on the same 8-bit pictures.
+        pictures: Pictures that this was measured on.
+        example_classes: Classes of the example pictures.
+        example_answers: Its probabilities for each, by class.
+    """
+
+    name: str
+    repo_id: str
+    exported_from: str
+    processing: dict[str, Any]
+    largest_difference: float
+    pictures: int
+    example_classes: tuple[str, ...]
+    example_answers: tuple[dict[str, float], ...]
+
+
+def export_stock(options: ExportOptions) -> None:
+    """Write a stock checkpoint of three channels with a stock processor, its scores on 8-bit pictures and its card.
+
+    Args:
+        options: Which run, which name.
+
+    Raises:
+        FileNotFoundError: If the run is missing.
+        ValueError: If the model uses what transformers does not have, or the folder holds something else.
+        OSError: If the folder cannot be written.
+    """
+    import yaml
+    from transformers import ViTImageProcessorPil
+    from transformers.utils.logging import disable_progress_bar
+
+    from deeplense_hf.data.loading import load_lenses
+    from deeplense_hf.data.staging import replaced_folder
+    from deeplense_hf.evaluation.run import evaluate_model
+    from deeplense_hf.inference.predictor import Predictor
+    from deeplense_hf.training.checkpoints import OPTIONS_FILE
+
+    from .stock_card import render_stock_card
+
+    disable_progress_bar()
+    run, folder = Path(options.model), Path(options.output_dir) / options.name
+    _check_place(folder, options.overwrite)
+    predictor = Predictor.from_pretrained(run, "cpu")
+    stock = colour_model(predictor)
+    height, width = predictor.processor.output_size(0, 0)
+    processor = ViTImageProcessorPil(
+        size={"height": height, "width": width}, do_resize=True, do_rescale=True, do_normalize=False
+    )
+    trained = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
+    name = str(options.dataset or trained["dataset"]).removeprefix("simulate:")
+    count = None if options.dataset else trained["images_per_class"]
+    test = load_lenses(name, seed=trained["simulation_seed"], images_per_class=count)["test"]
+    pictures = as_pictures(test, predictor)
+    with replaced_folder(folder) as place:
+        stock.save_pretrained(place)
+        processor.save_pretrained(place)
+        reloaded = Predictor.from_pretrained(place, "cpu")
+        figures = place / "figures"
+        report = evaluate_model(
+            reloaded.model,
+            reloaded.processor,
+            pictures,
+            output_dir=figures,
+            model_name=f"{options.owner}/{options.name}",
+            dataset_name=f"{name}, as 8-bit pictures",
+        )
+        (figures / "metrics.json").rename(place / "metrics.json")
+        difference = _largest_difference(predictor, reloaded, pictures)
+        names, answers = _write_examples(predictor, reloaded, name, place / "examples")
+        about = StockExport(
+            options.name,
+            report.model,
+            run.name,
+            {key: value for key, value in predictor.processor.to_dict().items() if key in _PROCESSING},
+            difference,
+            len(pictures),
+            names,
+            answers,
+        )
+        (place / STOCK_FILE).write_text(json.dumps(asdict(about), indent=2) + "\n", encoding="utf-8")
+        (place / "README.md").write_text(render_stock_card(place), encoding="utf-8")
+    print(f"written: {folder}; its probabilities differ by at most {difference:.0e} on {len(pictures)} pictures")
+
+
+_PROCESSING = ("crop_size", "size", "resample", "stretch", "softening", "softening_unit", "normalisation")
+
+
+def colour_model(predictor: "Predictor") -> "PreTrainedModel":
+    """Turn a classifier of one band into a stock one that takes grey pictures in colour.
+
+    Args:
+        predictor: The classifier; its processor ends with numbers from 0 to 1.
+
+    Returns:
+        The stock model.
+
+    Raises:
+        ValueError: If the model or its processor has no counterpart.
+    """
+    import torch
+
+    from deeplense_hf.models.weights import to_stock
+
+    processor, config = predictor.processor, predictor.model.config
+    if predictor.task.name not in ("classification", "lens_finding") or config.num_channels != 1:
+        raise ValueError(
+            f"only classifiers of one band are exported, not {predictor.task.name} of {config.num_channels}."
+        )
+    if getattr(processor, "normalisation", None) != "minmax" or processor.size is None:
+        raise ValueError(
+            "8-bit pictures hold numbers from 0 to 1, so only a model with normalisation=minmax and an image size can "
+            "be exported; train one with --normalisation minmax."
+        )
+    if getattr(config, "symmetry", "none") != "none" or config.distillation_token:
+        raise ValueError("symmetry and distillation_token have no counterpart in transformers; train a model without.")
+    single = to_stock(predictor.model)
+    values = {**single.config.to_dict(), "num_channels": _COLOURS}
+    values |= {"id2label": config.id2label, "label2id": config.label2id}
+    colour_config = type(single.config)(**{key: value for key, value in values.items() if key != "architectures"})
+    colour = type(single)(colour_config)
+    weights = single.state_dict()
+    for name, weight in colour.state_dict().items():
+        if weight.shape != weights[name].shape:
+            # a grey picture has three equal channels, each of which counts a third
+            weights[name] = weights[name].repeat(1, _COLOURS, 1, 1) / _COLOURS
+    colour.load_state_dict(weights)
+    with torch.no_grad():
+        return colour.eval()
+
+
+def eight_bit(predictor: "Predictor", images: "NDArray[np.float32]") -> "NDArray[np.uint8]":
+    """Turn raw images into the pictures that an exported model takes.
+
+    Args:
+        predictor: The model with our code; its processor ends with numbers from 0 to 1.
+        images: Raw images, `(batch, 1, height, width)`.
+
+    Returns:
+        Grey pictures, `(batch, height, width)`.
+    """
+    import numpy as np
+    import torch
+
+    processed = predictor.processor.process_batch(torch.from_numpy(np.array(images, dtype=np.float32)))
+    pictures: NDArray[np.uint8] = (255 * processed[:, 0]).round().clamp(0, 255).to(torch.uint8).numpy()
+    return pictures
+
+
+def as_pictures(dataset: "Dataset", predictor: "Predictor") -> "Dataset":
+    """Turn a split of raw images into one of grey pictures in colour."""
+    import numpy as np
+    from datasets import Dataset
+
+    from deeplense_hf.data.loading import LensImageDecoder
+    from deeplense_hf.data.schema import IMAGE, LABEL, features
+
+    decoder = LensImageDecoder(dataset)
+    made = np.concatenate(
+        [eight_bit(predictor, decoder[np.arange(a, min(a + 256, len(dataset)))]) for a in range(0, len(dataset), 256)]
+    )
+    declared = features(dataset.features[LABEL].names, _COLOURS, *made.shape[1:])
+    columns = {name: dataset[name] for name in declared if name in dataset.column_names and name != IMAGE}
+    columns[IMAGE] = list(np.repeat(made[:, None].astype(np.float32), _COLOURS, axis=1))
+    return Dataset.from_dict({name: columns.get(name, [None] * len(made)) for name in declared}, features=declared)
+
+
+def _largest_difference(ours: "Predictor", stock: "Predictor", pictures: "Dataset") -> float:
+    """Compare probabilities on the same pictures, by our code from numbers and by stock code from pictures."""
+    import numpy as np
+    import torch
+
+    from deeplense_hf.data.loading import LensImageDecoder
+
+    decoder, largest = LensImageDecoder(pictures), 0.0
+    for start in range(0, len(pictures), 256):
+        images = decoder[np.arange(start, min(start + 256, len(pictures)))]
+        with torch.inference_mode():
+            logits = ours.model(pixel_values=torch.from_numpy(images[:, :1] / np.float32(255))).logits
+        expected = logits.double().softmax(-1).numpy()
+        largest = max(largest, float(np.abs(stock.probabilities(images) - expected).max()))
+    return largest
+
+
+def _write_examples(
+    ours: "Predictor", stock: "Predictor", dataset: str, place: Path
+) -> tuple[tuple[str, ...], tuple[dict[str, float], ...]]:
+    """Simulate an image of every class that no training saw, as the picture to upload, and ask the export."""
+    import numpy as np
+    from PIL import Image
+
+    from deeplense_hf.simulation.recipes import RECIPES
+    from deeplense_hf.simulation.simulator import simulate_batch
+
+    from .release import EXAMPLE_SEED
+
+    recipe = RECIPES.get(dataset)
+    if recipe is None:
+        return (), ()
+    place.mkdir()
+    answers = []
+    for name in recipe.class_names:
+        picture = eight_bit(ours, simulate_batch(recipe, name, [0], EXAMPLE_SEED).images)[0]
+        Image.fromarray(picture).convert("RGB").save(place / f"{name}.png")
+        colour = np.repeat(picture[None, None].astype(np.float32), _COLOURS, axis=1)
+        row = stock.probabilities(colour)[0].tolist()
+        answers.append({label: round(value, 4) for label, value in zip(stock.class_names, row, strict=True)})
+    return tuple(recipe.class_names), tuple(answers)
+
+
+def _check_place(folder: Path, overwrite: bool) -> None:
+    """Refuse to write where something would be lost."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / STOCK_FILE).is_file():
+        raise ValueError(f"{folder} holds something that is no export; give another --output_dir or --name.")
+    if not overwrite:
+        raise ValueError(f"{folder} holds an export already; give another --name or --overwrite.")
+
+
+def scores_of(folder: Path) -> "EvaluationReport":
+    """Read the scores in an export's folder."""
+    from deeplense_hf.evaluation.report import EvaluationReport
+
+    return EvaluationReport.load(folder / "metrics.json")
