@@ -92,7 +92,7 @@ def render_card(folder: Path) -> str:
         options=[(name, _cell(options[name])) for name in _SHOWN_OPTIONS if options.get(name) not in (None, [], "")],
         versions=", ".join(f"{name} {version}" for name, version in report.library_versions.items()),
         cost=_cost(folder),
-        limits=texts.limits,
+        limits=[*texts.limits, *limits_of_population(report.dataset)],
     )
 
 
@@ -207,6 +207,31 @@ def _population(dataset: str) -> str:
     return f"recipe `{name}` of deeplense_hf ({description[:1].lower()}{description[1:]})"
 
 
+def limits_of_population(dataset: str) -> list[str]:
+    """Return what a user must know of the population that a model was trained on.
+
+    Args:
+        dataset: Name of the data set.
+
+    Returns:
+        Sentences.
+    """
+    from deeplense_hf.simulation.populations import einstein_radius
+    from deeplense_hf.simulation.published_recipe import PublishedRecipe
+    from deeplense_hf.simulation.recipes import RECIPES
+
+    recipe = RECIPES.get(_recipe(dataset).partition(",")[0])
+    if not isinstance(recipe, PublishedRecipe):
+        return []
+    radius = float(einstein_radius(recipe, recipe.lens_mass))
+    return [
+        f"As published, every lens of `{recipe.name}` has the same Einstein radius ({radius:.2f} arcsec), ellipticity, "
+        "shear and redshifts; only the source's position, the substructure and the noise differ. A lens that is a few "
+        "percent larger or smaller is outside what the model knows, and its answers for it are confident and "
+        "meaningless (the sliders of `deeplense-hf app` show it)."
+    ]
+
+
 def summary(report: "EvaluationReport") -> str:
     """Return the most important score in a sentence."""
     title, name = report.report_rows[0]
@@ -247,9 +272,11 @@ def results_table(
         ],
     )
     parts = [f"On {_described(report)}:", main]
-    if report.morphologies:
-        title, name = report.report_rows[0]
-        seen = [(part.name, f"{part.n:,}", _number(part.metrics[name])) for part in report.morphologies]
+    title, name = report.report_rows[0]
+    # of a class of its own, as what is no lens, a score is undefined
+    defined = [part for part in report.morphologies if part.metrics[name].value is not None]
+    if defined:
+        seen = [(part.name, f"{part.n:,}", _number(part.metrics[name])) for part in defined]
         parts += ["By what is seen in the image:", markdown_table(("", "images", title), seen)]
     for other in others:
         rows = [(title, _number(other.metrics[name])) for title, name in other.report_rows]

@@ -17,7 +17,7 @@ def render_stock_card(folder: Path) -> str:
         FileNotFoundError: If a file is missing.
         ValueError: If one is damaged.
     """
-    from .card import headline_metadata, render, results_table, summary
+    from .card import headline_metadata, limits_of_population, render, results_table, summary
     from .card_texts import TASK_TEXTS
     from .stock_export import STOCK_FILE, StockExport, scores_of
 
@@ -40,6 +40,9 @@ def render_stock_card(folder: Path) -> str:
         results=results_table(report, [], []),
         report=report,
         # which needs our pipeline
-        limits=[limit for limit in texts.limits if "prediction_set" not in limit],
+        limits=[
+            *(limit for limit in texts.limits if "prediction_set" not in limit),
+            *limits_of_population(report.dataset),
+        ],
         figures=[path.stem for path in sorted((folder / "figures").glob("*.png"))],
     )
