@@ -133,5 +133,5 @@ def precision_recall_figure(
     axes.step(recall, precision, where="post", color=COLOURS[0], linewidth=1.6)
     axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall (completeness)", ylabel="precision (purity)")
     average = area(report.metrics["average_precision_lens"])
-    axes.set_title(title(f"Precision and recall, average {average}", report), fontsize=9)
+    axes.set_title(title(f"Precision and recall, average {average}", report), fontsize=8)
     return figure
