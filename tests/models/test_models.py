@@ -193,7 +193,8 @@ def test_drop_path_keeps_the_mean_and_is_off_in_evaluation() -> None:
 def test_the_room_registers_its_auto_classes() -> None:
     for name in deeplense_hf.models.__all__:
         registered = getattr(deeplense_hf.models, name)
-        assert name.startswith("AutoModel") or registered._auto_class is not None
+        if not name.startswith("AutoModel") and not name.endswith(("Pipeline", "auto_class_of")):
+            assert registered._auto_class is not None
 
 
 @pytest.mark.parametrize("preset", FAMILIES)
