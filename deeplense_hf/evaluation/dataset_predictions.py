@@ -59,6 +59,8 @@ def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -
         ValueError: If model and data do not fit, or there is nothing to compare with.
     """
     references = predictor.task.references(dataset)
+    if len(references.rows) == 0:
+        raise ValueError("the split holds no image to compare with; evaluate another one.")
     check_images(dataset, predictor)
     state = PartialState()
     share = np.array_split(references.rows, state.num_processes)[state.process_index]

@@ -152,7 +152,8 @@ def check_members(names: Sequence[str], predictors: Sequence["Predictor"]) -> No
         if _answers(predictor, sort=True) != _answers(first, sort=True):
             theirs, ours = ", ".join(_answers(predictor)), ", ".join(_answers(first))
             raise ValueError(f"model '{name}' knows {theirs}, but '{names[0]}' knows {ours}.")
-        if not isinstance(processor, DeepLenseImageProcessor) or processor.target_pixel_scale is not None:
+        own = isinstance(processor, DeepLenseImageProcessor)
+        if not own or processor.target_pixel_scale is not None or processor.bands is not None:
             raise ValueError(f"model '{name}' processes images in a way that an ensemble cannot repeat on raw images.")
 
 

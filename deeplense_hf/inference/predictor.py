@@ -133,7 +133,7 @@ class Predictor:
         with torch.inference_mode():
             pixel_values = self._pixel_values(images, pixel_scale)
             outputs = self.model(pixel_values=pixel_values.to(self.device, self.model.dtype))
-        return self.task.answers({key: outputs[key].double().cpu().numpy() for key in self.task.output_keys})
+        return self.task.answers({key: outputs[key].cpu().double().numpy() for key in self.task.output_keys})
 
     def probabilities(
         self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None

@@ -146,6 +146,8 @@ def to_stock(model: PreTrainedModel) -> PreTrainedModel:
     config = model.config
     if not isinstance(config, DeepLenseSwinConfig | DeepLenseViTConfig):
         raise ValueError(f"a model of type '{config.model_type}' is no DeepLense model, it cannot be converted.")
+    if config.symmetry != "none":
+        raise ValueError(f"symmetry='{config.symmetry}' has no counterpart in transformers; convert a model without.")
     if config.stem != "patch":
         raise ValueError(f"stem='{config.stem}' has no counterpart in transformers; train a model with stem='patch'.")
     converted: PreTrainedModel

@@ -59,6 +59,12 @@ class ClassificationTask(Task):
                 f"{cls.name} needs training images of at least two classes, and '{name}' has "
                 f"{'only ' + names[0] if names else 'no labelled image'}."
             )
+        watched = splits.get("validation", train)
+        if len(set(watched.unique(LABEL)) - {-1, None}) < 2:
+            raise ValueError(
+                f"{cls.name} is watched on the validation split, and that of '{name}' has images of fewer than two "
+                "classes; split the data otherwise."
+            )
         return cls(tuple(feature.names))
 
     @classmethod
@@ -109,7 +115,7 @@ class ClassificationTask(Task):
         """
         logits, labels = [], []
         for batch in processed("validation"):
-            logits.append(model(pixel_values=batch["pixel_values"]).logits.double().cpu().numpy())
+            logits.append(model(pixel_values=batch["pixel_values"]).logits.cpu().double().numpy())
             labels.append(batch["labels"].cpu().numpy())
         all_logits, truths = np.concatenate(logits), np.concatenate(labels)
         temperature = best_temperature(all_logits, truths)

@@ -1,5 +1,6 @@
 """How large physical quantities of a lens are, and how well that is known."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -139,10 +140,10 @@ class RegressionTask(Task):
         parts = []
         for batch in processed("validation"):
             outputs = model(pixel_values=batch["pixel_values"])
-            errors = (batch["labels"].double() - outputs[PREDICTIONS].double()).abs()
-            parts.append((errors / outputs[STANDARD_DEVIATIONS].double()).cpu().numpy())
-        ratios = np.concatenate(parts)
-        model.config.interval_factors = np.nanquantile(ratios, ONE_SIGMA, axis=0).clip(1e-6).tolist()
+            # on the CPU, since not every device knows double precision
+            errors = (batch["labels"].cpu().double() - outputs[PREDICTIONS].cpu().double()).abs()
+            parts.append((errors / outputs[STANDARD_DEVIATIONS].cpu().double()).numpy())
+        model.config.interval_factors = [_conformal_factor(ratios) for ratios in np.concatenate(parts).T]
 
     def references(self, dataset: Dataset) -> References:
         """Return the rows of which a target is known, and the targets; see `Task`."""
@@ -224,3 +225,19 @@ def _target_values(dataset: Dataset, targets: Sequence[str]) -> NDArray[np.float
     values = np.stack(columns, axis=1)
     values[~np.isfinite(values)] = np.nan
     return values
+
+
+def _conformal_factor(ratios: NDArray[np.float64]) -> float:
+    """Return the factor of standard deviations that holds the error of a new image with a chance of 68%.
+
+    Args:
+        ratios: Errors over standard deviations of images that were not learnt from, `(n,)`; NaN where unknown.
+
+    Returns:
+        The factor; 1 where no truth is known.
+    """
+    known = np.sort(ratios[np.isfinite(ratios)])
+    if len(known) == 0:
+        return 1.0
+    rank = min(len(known), math.ceil((len(known) + 1) * ONE_SIGMA))
+    return max(float(known[rank - 1]), 1e-6)

@@ -61,7 +61,7 @@ class Teachers:
         answers = []
         for predictor, order in zip(self.predictors, self.orders, strict=True):
             pixels = predictor.processor.process_batch(images.to(predictor.device), pixel_scale)
-            logits = predictor.model(pixel_values=pixels).logits.float()
+            logits = predictor.model(pixel_values=pixels.to(predictor.model.dtype)).logits.float()
             answers.append(F.softmax(logits[:, order] / temperature, dim=-1))
         return torch.stack(answers).mean(dim=0)
 

@@ -38,30 +38,31 @@ class LossSettings:
         return (targets.float() - targets.new_tensor(self.target_mean)) / targets.new_tensor(self.target_std)
 
 
-def class_shares(labels: Tensor, logits: Tensor, settings: LossSettings) -> Tensor:
-    """Turn labels into shares of the classes.
+def weighted_shares(labels: Tensor, logits: Tensor, settings: LossSettings) -> tuple[Tensor, Tensor | float]:
+    """Turn labels into shares of the classes, and tell how much each image counts.
+
+    Smoothing comes after the weights: the share of a rare class that it gives to every image must not make images of
+    frequent classes count as rare ones.
 
     Args:
         labels: Classes `(batch,)`, or shares of them `(batch, classes)` after mixing.
         logits: For the number of classes and the type.
-        settings: For the smoothing.
+        settings: For weights and smoothing.
 
     Returns:
-        Shares that sum to one, `(batch, classes)`.
+        Shares that sum to one, `(batch, classes)`, and the weight of each image, `(batch,)`, or 1.
 
     Source:
         Label smoothing: Szegedy et al. (2016), arXiv:1512.00567, section 7.
     """
     classes = logits.shape[-1]
     shares = F.one_hot(labels, classes).to(logits.dtype) if labels.ndim == 1 else labels.to(logits.dtype)
-    return shares * (1 - settings.label_smoothing) + settings.label_smoothing / classes
-
-
-def weigh(losses: Tensor, shares: Tensor, settings: LossSettings) -> Tensor:
-    """Multiply the loss of each image, `(batch,)`, by the weight of its class."""
-    if settings.class_weights is None:
-        return losses
-    return losses * (shares @ losses.new_tensor(settings.class_weights))
+    weights: Tensor | float = 1.0
+    if settings.class_weights is not None:
+        shares = shares * logits.new_tensor(settings.class_weights)
+        weights = shares.sum(dim=-1)
+        shares = shares / weights[:, None]
+    return shares * (1 - settings.label_smoothing) + settings.label_smoothing / classes, weights
 
 
 def cross_entropy(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:
@@ -69,18 +70,18 @@ def cross_entropy(outputs: Any, labels: Tensor, settings: LossSettings) -> Tenso
 
     Args:
         outputs: A model's output with `logits` `(batch, classes)`.
-        labels: Classes or shares of them, see `class_shares`.
+        labels: Classes or shares of them, see `weighted_shares`.
         settings: Smoothing and class weights.
 
     Returns:
         One loss per image [nat], `(batch,)`.
 
     Source:
-        Good (1952); as torch.nn.functional.cross_entropy.
+        Good (1952); as torch.nn.functional.cross_entropy, but with weights before smoothing.
     """
     logits = _label_logits(outputs)
-    shares = class_shares(labels, logits, settings)
-    return weigh(-(shares * F.log_softmax(logits, dim=-1)).sum(dim=-1), shares, settings)
+    shares, weights = weighted_shares(labels, logits, settings)
+    return -(shares * F.log_softmax(logits, dim=-1)).sum(dim=-1) * weights
 
 
 def focal(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:
@@ -98,10 +99,10 @@ def focal(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:
         Lin et al. (2017), arXiv:1708.02002, eq. 4, for several classes.
     """
     logits = _label_logits(outputs)
-    shares = class_shares(labels, logits, settings)
+    shares, weights = weighted_shares(labels, logits, settings)
     log_probabilities = F.log_softmax(logits, dim=-1)
     doubt = (1 - log_probabilities.exp()).clamp(min=0) ** settings.focal_gamma
-    return weigh(-(shares * doubt * log_probabilities).sum(dim=-1), shares, settings)
+    return -(shares * doubt * log_probabilities).sum(dim=-1) * weights
 
 
 def asymmetric(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:
@@ -120,12 +121,11 @@ def asymmetric(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:
         exactly one class is true, and an exponent of 0 for that class.
     """
     logits = _label_logits(outputs)
-    shares = class_shares(labels, logits, settings)
+    shares, weights = weighted_shares(labels, logits, settings)
     log_probabilities = F.log_softmax(logits, dim=-1)
     excess = (log_probabilities.exp() - ASYMMETRIC_MARGIN).clamp(min=0)
     against = excess**settings.asymmetric_gamma * torch.log((1 - excess).clamp(min=_SMALLEST))
-    losses = -(shares * log_probabilities + (1 - shares) * against).sum(dim=-1)
-    return weigh(losses, shares, settings)
+    return -(shares * log_probabilities + (1 - shares) * against).sum(dim=-1) * weights
 
 
 def gaussian_nll(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:

@@ -1,5 +1,6 @@
 """Options of how weights are found, beside those of `transformers.TrainingArguments`; importing costs nothing."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,10 +61,10 @@ class MethodOptions:
     def __post_init__(self) -> None:
         """Check the numbers."""
         for name in ("focal_gamma", "asymmetric_gamma", "frozen_layers"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)} must not be negative.")
         for name in ("mixing_alpha", "distillation_temperature"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name}={getattr(self, name)} must be positive.")
         for name in ("layer_decay", "curriculum_start", "curriculum_growth", "progressive_size"):
             if not 0 < getattr(self, name) <= 1:
@@ -72,6 +73,11 @@ class MethodOptions:
             raise ValueError(f"ema_decay={self.ema_decay} must be between 0 and 1, for example 0.99.")
         if not 0 <= self.distillation_weight <= 1:
             raise ValueError(f"distillation_weight={self.distillation_weight} must be between 0 and 1.")
+        if self.distillation_token and self.distillation_weight in (0, 1):
+            raise ValueError(
+                f"distillation_weight={self.distillation_weight} leaves one of the two classifiers of "
+                "distillation_token=True untrained; choose a share between."
+            )
         if self.distillation_token and not self.teachers:
             raise ValueError("distillation_token=True needs --teachers to learn from.")
         if self.curriculum != "none" and self.class_balance == "sampling":

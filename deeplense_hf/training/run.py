@@ -119,7 +119,16 @@ def run_training(
         _announce(options, trainer, splits)
         write_options(output_dir, (options, task_options, method_options), arguments)
     with full_disk_explained(output_dir):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except KeyError as error:
+            # as transformers says that the best checkpoint cannot be told
+            if str(arguments.metric_for_best_model) not in str(error):
+                raise
+            raise ValueError(
+                f"metric_for_best_model='{arguments.metric_for_best_model}' is no score of {task.name} on these "
+                "validation images: it does not exist, or they lack a class or truths; choose another one."
+            ) from None
         finish_model(trainer, task, splits, LensCollator(processor))
         trainer.save_model(str(output_dir))
     return TrainingResult(

@@ -122,13 +122,17 @@ def _study(optuna: Any, search_options: SearchOptions, space: Space, together: S
     if earlier is None:
         study.set_user_attr("fixed", json.dumps(fixed, default=str))
         return study
-    for name, value in json.loads(earlier).items():
-        if json.loads(json.dumps(fixed.get(name), default=str)) != value:
+    before, now = json.loads(earlier), json.loads(json.dumps(fixed, default=str))
+    for name in sorted({*before, *now}):
+        if before.get(name, _DEFAULT) != now.get(name, _DEFAULT):
             raise ValueError(
-                f"the study '{search_options.study_name}' in {folder} has {name}={value!r}, not "
-                f"{fixed.get(name)!r}; give the same options, another --study_name or another --study_dir."
+                f"the study '{search_options.study_name}' in {folder} has {name}={before.get(name, _DEFAULT)!r}, not "
+                f"{now.get(name, _DEFAULT)!r}; give the same options, another --study_name or another --study_dir."
             )
     return study
+
+
+_DEFAULT = "the default"
 
 
 def _fixed(together: Sequence[Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ HELD_OUT_FRACTION = 0.1
 # The central 4.8 arcsec hold the arcs of Models I to III, whose lenses are all alike; 48 pixels of 0.1 arcsec have a
 # quarter of the pixels, and of the cost, of Model I's own 0.05. Images of other recipes are as wide as they have to be.
 PUBLISHED_CROP_ARCSEC = 4.8
+_LOWER_IS_BETTER = ("mae", "rmse", "fpr_", "expected_calibration_error", "log_loss", "reconstruction_error", "width_")
 PUBLISHED_IMAGE_SIZE = 48
 
 
@@ -104,6 +105,9 @@ def use_metric_of(task: Task, arguments: LensTrainingArguments) -> None:
     if arguments.metric_is_default:
         arguments.metric_for_best_model = task.metric_for_best_model
         arguments.greater_is_better = task.greater_is_better
+    elif str(arguments.metric_for_best_model).startswith(_LOWER_IS_BETTER):
+        # transformers knows this of losses alone
+        arguments.greater_is_better = False
 
 
 def build_model_and_processor(
@@ -153,7 +157,8 @@ def build_model_and_processor(
     for name, value in head_options.items():
         setattr(config, name, value)
     with quiet_loading():
-        model = task.auto_class.from_pretrained(options.model, config=config)
+        # weights that were saved in half precision are trained in full, with autocast where that is wanted
+        model = task.auto_class.from_pretrained(options.model, config=config, dtype=torch.float32)
     return model, AutoImageProcessor.from_pretrained(options.model)
 
 

@@ -212,7 +212,7 @@ class StreamedLenses(torch.utils.data.Dataset):
             positions: Places in the stream.
 
         Returns:
-            As `LensBatchDataset.__getitems__`; positions are rows, and the epoch is 0, since positions never recur.
+            As `LensBatchDataset.__getitems__`; positions are rows, and never recur.
         """
         batch = self.stream.simulate(positions)
         images = batch[IMAGE]
@@ -220,7 +220,8 @@ class StreamedLenses(torch.utils.data.Dataset):
             pairs = zip(images, positions, strict=True)
             images = np.stack([self.augmentation(image, 0, int(position)) for image, position in pairs])
         rows = np.asarray(positions, dtype=np.int64)
-        fetched = {IMAGES: images, PIXEL_SCALES: batch[PIXEL_SCALE], ROWS: rows, EPOCH: 0}
+        epoch = int(rows[0]) // len(self)
+        fetched = {IMAGES: images, PIXEL_SCALES: batch[PIXEL_SCALE], ROWS: rows, EPOCH: epoch}
         targets = self.task.stream_targets(batch, self.stream.class_names)
         if targets is not None:
             fetched[LABELS] = targets

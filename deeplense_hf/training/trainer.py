@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -55,6 +56,7 @@ class LensTrainer(Trainer):
     Args:
         *arguments: As of `Trainer`.
         method: How the weights are found.
+        evaluation_collator: Makes batches of the images that training is watched on; as in training when absent.
         **options: As of `Trainer`.
 
     Raises:
@@ -64,9 +66,12 @@ class LensTrainer(Trainer):
     # every loss here is a mean over the images of a batch
     loss_is_scaled_for_ga = False
 
-    def __init__(self, *arguments: Any, method: TrainingMethod, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, method: TrainingMethod, evaluation_collator: Any = None, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.method = method
+        self.evaluation_collator = evaluation_collator
         self.average: MovingAverage | None = None
         if method.ema_decay is not None:
             if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -80,6 +85,16 @@ class LensTrainer(Trainer):
             self.remove_callback(callback)
         if not self.args.disable_tqdm:
             self.add_callback(EpochLogCallback)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """Make the loader of the images that training is watched on; see `Trainer`."""
+        of_training = self.data_collator
+        self.data_collator = self.evaluation_collator or of_training
+        try:
+            loader: DataLoader[Any] = super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = of_training
+        return loader
 
     def _get_train_sampler(
         self, train_dataset: torch.utils.data.Dataset | None = None

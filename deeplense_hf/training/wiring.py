@@ -57,6 +57,11 @@ def build_trainer(
     Raises:
         ValueError: If the options do not fit task, data or model.
     """
+    if method_options.ema_decay is not None and arguments.save_only_model and arguments.load_best_model_at_end:
+        raise ValueError(
+            "save_only_model=True keeps no moving average beside a checkpoint, so the best one of ema_decay="
+            f"{method_options.ema_decay} could not be loaded; leave out one of the two or load_best_model_at_end."
+        )
     validation = _usable(splits["validation"], task, "validation")
     train_data = training_data(options, method_options, arguments, task, splits)
     method = training_method(method_options, arguments, task, train_data, splits, model)
@@ -65,15 +70,16 @@ def build_trainer(
     if options.early_stopping_patience is not None:
         own.append(EarlyStoppingCallback(early_stopping_patience=options.early_stopping_patience))
     size = _size_of_epoch(method_options, arguments, len(train_data), processor, model, splits)
+    collator = partial(LensCollator, processor, with_rows=method.keeps_losses, with_images=method.teachers is not None)
     return LensTrainer(
         model=model,
         args=arguments,
         method=method,
         train_dataset=train_data,
         eval_dataset=LensBatchDataset(validation, task.targets(validation)),
-        data_collator=LensCollator(
-            processor, with_rows=method.keeps_losses, with_images=method.teachers is not None, size_of_epoch=size
-        ),
+        data_collator=collator(size_of_epoch=size),
+        # the images that training is watched on never shrink
+        evaluation_collator=collator(),
         processing_class=processor,
         compute_metrics=partial(validation_scores, task, validation) if task.has_targets else None,
         callbacks=[*own, *callbacks],

@@ -106,10 +106,11 @@ def test_members_that_do_not_fit_are_refused(members: list[Predictor]) -> None:
     other = member("deeplense-vit-test", 32, "none", ("lens", "non_lens"))
     with pytest.raises(ValueError, match="model 'b' knows lens, non_lens, but 'a' knows no_sub, cdm, axion"):
         check_members(["a", "b"], [members[0], other])
-    scaled = member("deeplense-vit-test", 32, "none")
-    scaled.processor = DeepLenseImageProcessor(num_channels=1, size=32, target_pixel_scale=0.1)
-    with pytest.raises(ValueError, match="model 'b' processes images in a way"):
-        check_members(["a", "b"], [members[0], scaled])
+    for processing in ({"target_pixel_scale": 0.1}, {"bands": [2]}):
+        scaled = member("deeplense-vit-test", 32, "none")
+        scaled.processor = DeepLenseImageProcessor(num_channels=1, size=32, **processing)
+        with pytest.raises(ValueError, match="model 'b' processes images in a way"):
+            check_members(["a", "b"], [members[0], scaled])
 
 
 @pytest.mark.parametrize(

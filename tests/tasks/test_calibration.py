@@ -27,6 +27,14 @@ def test_a_temperature_is_found_again() -> None:
         assert best_temperature(np.log(probabilities) * temperature, labels) == pytest.approx(temperature, rel=0.1)
 
 
+def test_few_images_without_an_error_do_not_make_a_model_certain() -> None:
+    labels = np.arange(60) % 3
+    logits = np.log(np.where(np.eye(3, dtype=bool)[labels], 0.9, 0.05))
+    temperature = best_temperature(logits, labels)
+    assert 0.3 < temperature < 1
+    assert softmax(logits / temperature, axis=1).max() < 0.995
+
+
 def test_sets_hold_the_truth_as_often_as_promised() -> None:
     threshold = prediction_set_threshold(*population(4000, seed=1))
     probabilities, labels = population(20000, seed=2)

@@ -64,6 +64,23 @@ def test_cross_entropy_is_that_of_torch(smoothing: float, weights: tuple[float, 
     torch.testing.assert_close(LOSSES["cross_entropy"](outputs, labels, settings), expected)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_weights_balance_classes_under_smoothing_and_mixing(smoothing: float, mixed: bool) -> None:
+    # one image of the rare class for nine of the other, weighed so that both count alike
+    labels = torch.tensor([0] * 9 + [1])
+    if mixed:
+        shares = functional.one_hot(labels, 2).float()
+        labels = torch.cat([0.7 * shares + 0.3 * shares.roll(1, 0), 0.7 * shares + 0.3 * shares.roll(5, 0)])
+    settings = LossSettings(label_smoothing=smoothing, class_weights=(10 / 18, 10 / 2))
+    logits = torch.zeros(2, requires_grad=True)
+    outputs = {"logits": logits.expand(len(labels), 2), "class_logits": None}
+    LOSSES["cross_entropy"](outputs, labels, settings).mean().backward()
+    # an answer of one half each is the best constant one
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-6
+
+
 def test_shares_of_classes_are_a_mean_of_labels() -> None:
     outputs, labels = classes()
     shares = 0.7 * functional.one_hot(labels, 3) + 0.3 * functional.one_hot((labels + 1) % 3, 3)
