@@ -51,7 +51,7 @@ class NormalImages(nn.Module):
             Lee et al. (2018), arXiv:1807.03888 (Mahalanobis distance of features), with the covariance shrunk towards a
             multiple of the identity.
         """
-        features = features.double().cpu()
+        features = features.cpu().double()
         mean = features.mean(dim=0)
         centred = features - mean
         covariance = centred.T @ centred / max(len(features) - 1, 1)
@@ -73,8 +73,9 @@ class NormalImages(nn.Module):
         Args:
             scores: Raw scores, `(images,)`.
         """
-        self.score_mean.copy_(scores.double().mean())
-        self.score_std.copy_(scores.double().std(correction=0).clamp(min=1e-12))
+        scores = scores.cpu().double()
+        self.score_mean.copy_(scores.mean())
+        self.score_std.copy_(scores.std(correction=0).clamp(min=1e-12))
 
     def whitened(self, features: Tensor) -> Tensor:
         """Bring features to a scale in which those of normal images are uncorrelated with unit variance."""

@@ -130,6 +130,11 @@ class MaskedImageModelingMixin(PooledHeadMixin):
     def _mask(self, images: Tensor, squares: Tensor | None) -> Tensor:
         """Draw or check the hidden squares, and return them as pixels."""
         grid = mask_grid(images, self.config.mask_size)
+        if grid[0] * grid[1] < 2:
+            raise ValueError(
+                f"mask_size={self.config.mask_size} hides an image of {images.shape[-2]}x{images.shape[-1]} pixels "
+                "whole; use a smaller one."
+            )
         if squares is None:
             squares = draw_squares(
                 len(images), grid, self.config.mask_ratio, images.device, seed=None if self.training else 0
