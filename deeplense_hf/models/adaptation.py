@@ -19,7 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 from .configuration_deeplense import as_pair
 from .configuration_deeplense_backbone import DeepLenseBackboneConfig
-from .modeling_deeplense_backbone import network_options
+from .modeling_deeplense_backbone import channels_first, network_options
 
 UNTRAINED_PREFIX = "timm:"
 
@@ -229,9 +229,22 @@ def _resized(config: PreTrainedConfig, side: int) -> Any:
     resized: Any = copy.deepcopy(config)
     if getattr(resized, "image_size", None) is not None and as_pair(_size_of(resized)) != (side, side):
         resized.image_size = side
-    elif resized.model_type == "timm_wrapper" and "vit" in str(resized.architecture):
+    elif resized.model_type == "timm_wrapper" and _is_made_for_a_size(str(resized.architecture), side):
         resized.model_args = {**(resized.model_args or {}), "img_size": side}
     return resized
+
+
+def _is_made_for_a_size(architecture: str, side: int) -> bool:
+    """Tell whether a model of timm is made for images of one size, and can be for this one."""
+    import timm
+
+    try:
+        with torch.device("meta"):
+            timm.create_model(architecture, img_size=side, num_classes=0)
+    except (TypeError, AssertionError, ValueError, RuntimeError, NotImplementedError):
+        # it knows no such option (a convolutional network), or cannot be made for that size
+        return False
+    return True
 
 
 def _probe(config: DeepLenseBackboneConfig, name: str) -> tuple[int, int]:
@@ -241,7 +254,7 @@ def _probe(config: DeepLenseBackboneConfig, name: str) -> tuple[int, int]:
     images = torch.zeros(1, config.num_channels, side, side)
     try:
         with torch.no_grad():
-            last = network.eval()(images).last_hidden_state
+            last = channels_first(network, network.eval()(images).last_hidden_state)
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(

@@ -16,6 +16,20 @@ from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
 from .outputs import DeepLenseModelOutput
 
 
+def channels_first(network: nn.Module, last: Tensor) -> Tensor:
+    """Bring the last features of a wrapped model to the order of PyTorch.
+
+    Args:
+        network: The model; some of timm's keep the channels last.
+        last: Its features: tokens, or a map in its own order.
+
+    Returns:
+        Tokens as they are, a map as `(batch, width, rows, columns)`.
+    """
+    order = getattr(getattr(network, "timm_model", None), "output_fmt", "NCHW")
+    return last.permute(0, 3, 1, 2) if last.ndim == 4 and str(getattr(order, "value", order)) == "NHWC" else last
+
+
 class DeepLenseBackbonePreTrainedModel(DeepLensePreTrainedModel):
     """Base of the family; the wrapped model initialises its own weights."""
 
@@ -75,7 +89,7 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
             if value:
                 options[name] = value
         outputs = self.network(images, **options)
-        last = outputs.last_hidden_state
+        last = channels_first(self.network, outputs.last_hidden_state)
         features = last if last.ndim == 4 else self._as_map(last, images)
         tokens = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last
         result = DeepLenseModelOutput(
@@ -122,7 +136,11 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
         if self.config.pooling == "cls":
             return tokens[:, 0]
         pooled = outputs.get("pooler_output") if self.config.pooling == "pooler" else None
-        return features.mean(dim=(2, 3)) if pooled is None else torch.flatten(pooled, 1)
+        pooled = None if pooled is None else torch.flatten(pooled, 1)
+        if pooled is None or pooled.shape[1] != features.shape[1]:
+            # none, or one that layers made for the old classifier have widened
+            return features.mean(dim=(2, 3))
+        return pooled
 
 
 def network_options(config: Any, pooling: str | None) -> dict[str, Any]:

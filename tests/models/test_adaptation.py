@@ -149,6 +149,22 @@ def test_what_cannot_be_adapted_is_refused(tmp_path: Path, folders: dict[str, Pa
         adapt_pretrained(str(folders["swin"]), DeepLenseBackboneForImageClassification, 1, 4)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "width", "stride"),
+    [("test_mambaout", 64, 32), ("swin_tiny_patch4_window7_224", 768, 32), ("deit_tiny_patch16_224", 192, 16)],
+)
+def test_timm_models_of_other_layouts_and_sizes(architecture: str, width: int, stride: int) -> None:
+    pytest.importorskip("timm")
+    model = adapt_pretrained(f"timm:{architecture}", DeepLenseBackboneForImageClassification, 1, 64, **HEAD).eval()
+    assert (model.config.hidden_size, model.config.output_stride) == (width, stride)
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        assert model(images).logits.shape == (2, 2)
+        features = model.backbone(images)
+    assert features.last_map.shape == (2, width, 64 // stride, 64 // stride)
+    assert features.pooler_output.shape == (2, width)
+
+
 def test_timm(tmp_path: Path) -> None:
     pytest.importorskip("timm")
     model = adapt_pretrained("timm:test_resnet", DeepLenseBackboneForImageClassification, 2, 48, **HEAD)
