@@ -64,7 +64,7 @@ class Augmentation:
             index: Row of the image in its data set.
 
         Returns:
-            The augmented image, float32, of the same shape for square images.
+            The augmented image, float32, of the same shape.
         """
         if self._pipeline is None:
             return image
@@ -74,4 +74,7 @@ class Augmentation:
             random.Random(f"{self.seed} {epoch} {index}"),
         )
         augmented = self._pipeline(image=np.ascontiguousarray(image.transpose(1, 2, 0)))["image"]
+        if augmented.shape[:2] != image.shape[1:]:
+            # a quarter turn of an oblong image; another one makes it a half turn or a flip, which keep the shape
+            augmented = np.rot90(augmented)
         return np.ascontiguousarray(augmented.transpose(2, 0, 1), dtype=np.float32)

@@ -24,6 +24,7 @@ class LossSettings:
         class_weights: Weight of each class, with a mean of one over the training images; all alike when absent.
         target_mean: Means of the targets of a regression.
         target_std: Their standard deviations.
+        has_teachers: Whether a second classifier of the model learns from teachers; without, both learn from labels.
     """
 
     label_smoothing: float = 0.0
@@ -32,6 +33,7 @@ class LossSettings:
     class_weights: tuple[float, ...] | None = None
     target_mean: tuple[float, ...] = ()
     target_std: tuple[float, ...] = ()
+    has_teachers: bool = False
 
     def standardised(self, targets: Tensor) -> Tensor:
         """Bring targets `(batch, targets)` to the scale in which a regression learns."""
@@ -79,7 +81,7 @@ def cross_entropy(outputs: Any, labels: Tensor, settings: LossSettings) -> Tenso
     Source:
         Good (1952); as torch.nn.functional.cross_entropy, but with weights before smoothing.
     """
-    logits = _label_logits(outputs)
+    logits = _label_logits(outputs, settings)
     shares, weights = weighted_shares(labels, logits, settings)
     return -(shares * F.log_softmax(logits, dim=-1)).sum(dim=-1) * weights
 
@@ -98,7 +100,7 @@ def focal(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:
     Source:
         Lin et al. (2017), arXiv:1708.02002, eq. 4, for several classes.
     """
-    logits = _label_logits(outputs)
+    logits = _label_logits(outputs, settings)
     shares, weights = weighted_shares(labels, logits, settings)
     log_probabilities = F.log_softmax(logits, dim=-1)
     doubt = (1 - log_probabilities.exp()).clamp(min=0) ** settings.focal_gamma
@@ -120,7 +122,7 @@ def asymmetric(outputs: Any, labels: Tensor, settings: LossSettings) -> Tensor:
         Ridnik et al. (2021), arXiv:2009.14119, eqs. 5 to 7, with softmax probabilities in place of sigmoids, since
         exactly one class is true, and an exponent of 0 for that class.
     """
-    logits = _label_logits(outputs)
+    logits = _label_logits(outputs, settings)
     shares, weights = weighted_shares(labels, logits, settings)
     log_probabilities = F.log_softmax(logits, dim=-1)
     excess = (log_probabilities.exp() - ASYMMETRIC_MARGIN).clamp(min=0)
@@ -238,9 +240,9 @@ LOSSES: dict[str, Loss] = {
 WITHOUT_VARIANCES = ("huber", "mse")
 
 
-def _label_logits(outputs: Any) -> Tensor:
-    """Return the logits that learn from labels; with a distillation token those of the class token."""
-    logits = outputs.get("class_logits")
+def _label_logits(outputs: Any, settings: LossSettings) -> Tensor:
+    """Return the logits that learn from labels; beside teachers those of the class token, where there are two."""
+    logits = outputs.get("class_logits") if settings.has_teachers else None
     return (outputs["logits"] if logits is None else logits).float()
 
 

@@ -198,6 +198,7 @@ def training_method(
             class_weights=_class_weights(method_options, task, train_data),
             target_mean=tuple(getattr(task, "target_mean", ())),
             target_std=tuple(getattr(task, "target_std", ())),
+            has_teachers=bool(method_options.teachers),
         ),
         sampler=train_data.sampler if isinstance(train_data, StreamedLenses) else sampler,
         keeps_losses=sampler is not None and sampler.keeps_losses,

@@ -105,3 +105,14 @@ def test_mistakes_are_named() -> None:
         ExposureChange(0)
     with pytest.raises(ValueError, match="max_sigma=-1"):
         PointSpreadBlur(-1)
+
+
+@pytest.mark.parametrize("policy", ["dihedral", "standard", "lens"])
+def test_oblong_images_keep_their_shape(policy: str) -> None:
+    image = np.random.default_rng(0).poisson(50, size=(2, 24, 32)).astype(np.float32)
+    made = [Augmentation(policy, seed=0)(image, 0, index) for index in range(30)]
+    assert {one.shape for one in made} == {(2, 24, 32)}
+    if policy == "dihedral":
+        turned = [image, image[:, ::-1], image[:, :, ::-1], image[:, ::-1, ::-1]]
+        found = [next(n for n, other in enumerate(turned) if np.array_equal(one, other)) for one in made]
+        assert set(found) == {0, 1, 2, 3}

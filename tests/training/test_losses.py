@@ -64,6 +64,17 @@ def test_cross_entropy_is_that_of_torch(smoothing: float, weights: tuple[float, 
     torch.testing.assert_close(LOSSES["cross_entropy"](outputs, labels, settings), expected)
 
 
+def test_without_teachers_both_classifiers_learn_from_labels() -> None:
+    class_logits, distillation_logits = torch.randn(4, 3, requires_grad=True), torch.randn(4, 3, requires_grad=True)
+    logits = (class_logits + distillation_logits) / 2
+    outputs = {"logits": logits, "class_logits": class_logits, "distillation_logits": distillation_logits}
+    labels = torch.tensor([0, 1, 2, 0])
+    alone = LOSSES["cross_entropy"](outputs, labels, LossSettings())
+    torch.testing.assert_close(alone, functional.cross_entropy(logits, labels, reduction="none"))
+    taught = LOSSES["cross_entropy"](outputs, labels, LossSettings(has_teachers=True))
+    torch.testing.assert_close(taught, functional.cross_entropy(class_logits, labels, reduction="none"))
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_weights_balance_classes_under_smoothing_and_mixing(smoothing: float, mixed: bool) -> None:
