@@ -15,6 +15,10 @@ from .outputs import DeepLenseAnomalyOutput
 SHRINKAGE = 0.01
 
 
+# stands in the place of normal images that there are not; no feature in standard deviations comes near
+_FAR_AWAY = 1e6
+
+
 class NormalImages(nn.Module):
     """What is remembered of normal images: statistics of their features and of their scores.
 
@@ -44,8 +48,7 @@ class NormalImages(nn.Module):
         """Take over the statistics of normal images.
 
         Args:
-            features: `(images, width)`, at least two images; the first ones are kept for comparison, again and again if
-                there are fewer than there is room for.
+            features: `(images, width)`, at least two images; the first ones are kept for comparison.
 
         Source:
             Lee et al. (2018), arXiv:1807.03888 (Mahalanobis distance of features), with the covariance shrunk towards a
@@ -58,11 +61,12 @@ class NormalImages(nn.Module):
         spread = covariance.diagonal().mean().clamp(min=1e-12)
         values, vectors = torch.linalg.eigh(covariance + SHRINKAGE * spread * torch.eye(len(covariance)).double())
         whitening = vectors / values.sqrt()
-        rows = torch.arange(len(self.references)) % len(features)
+        kept = (centred @ whitening)[: len(self.references)]
+        nothing = torch.full((len(self.references) - len(kept), features.shape[1]), _FAR_AWAY, dtype=kept.dtype)
         for buffer, value in (
             (self.mean, mean),
             (self.whitening, whitening),
-            (self.references, (centred @ whitening)[rows]),
+            (self.references, torch.cat((kept, nothing))),
         ):
             buffer.copy_(value)
 
@@ -77,9 +81,14 @@ class NormalImages(nn.Module):
         self.score_mean.copy_(scores.mean())
         self.score_std.copy_(scores.std(correction=0).clamp(min=1e-12))
 
+    def kept(self) -> Tensor:
+        """Return the whitened features of the normal images that there are, `(images, width)`."""
+        references = self.references.float()
+        return references[references.abs().amax(dim=1) < _FAR_AWAY]
+
     def whitened(self, features: Tensor) -> Tensor:
         """Bring features to a scale in which those of normal images are uncorrelated with unit variance."""
-        return (features.float() - self.mean) @ self.whitening
+        return (features.float() - self.mean.float()) @ self.whitening.float()
 
 
 class AnomalyDetectionMixin(MaskedImageModelingMixin):
@@ -148,7 +157,7 @@ class AnomalyDetectionMixin(MaskedImageModelingMixin):
         features = self.normal.whitened(self.pooled(images, **kwargs))
         if self.config.anomaly_score == "mahalanobis":
             return features.square().sum(dim=1).sqrt()
-        distances = torch.cdist(features, self.normal.references)
+        distances = torch.cdist(features, self.normal.kept())
         neighbours = min(self.config.anomaly_neighbours, distances.shape[1])
         return distances.topk(neighbours, dim=1, largest=False).values.mean(dim=1)
 

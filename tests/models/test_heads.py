@@ -130,6 +130,21 @@ def test_anomalies_stand_out(score: str, tmp_path: Path) -> None:
         torch.testing.assert_close(loaded(strange).anomaly_score, model(strange).anomaly_score)
 
 
+def test_few_normal_images_are_neighbours_once(tmp_path: Path) -> None:
+    options = {"anomaly_score": "nearest_neighbours", "anomaly_references": 40, "anomaly_neighbours": 5}
+    model = make(AutoModelForAnomalyDetection, **options).eval()
+    generator = torch.Generator().manual_seed(2)
+    normal, others = torch.randn(12, 1, 32, 32, generator=generator), torch.randn(3, 1, 32, 32, generator=generator)
+    with torch.no_grad():
+        model.normal.fit(model.pooled(normal))
+        whitened = [model.normal.whitened(model.pooled(part)) for part in (normal, others)]
+        distances = torch.cdist(whitened[1], whitened[0]).sort(dim=1).values
+        torch.testing.assert_close(model.raw_score(others), distances[:, :5].mean(dim=1))
+        model.to(torch.bfloat16).save_pretrained(tmp_path)
+        half = AutoModelForAnomalyDetection.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
+        assert half(others.to(torch.bfloat16)).anomaly_score.isfinite().all()
+
+
 @pytest.mark.parametrize("preset", FAMILIES)
 def test_a_distillation_token_has_a_classifier_of_its_own(preset: str) -> None:
     model = make(AutoModelForImageClassification, preset, distillation_token=True).eval()
