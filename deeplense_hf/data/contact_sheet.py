@@ -1,7 +1,6 @@
 """A contact sheet: some images of every class side by side, to be looked at by a human."""
 
 import io
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from .display import COLOUR_MAP, MISSING, display_colours, display_intensity
+from .display import COLOUR_MAP, MISSING, display_colours, display_intensity, mean_band
 
 _PANEL_INCHES = 1.35
 _DOTS_PER_INCH = 120
@@ -74,11 +73,9 @@ def _draw_image(axes: Axes, image: NDArray[np.float64]) -> None:
         axes.imshow(display_colours(image), origin="lower", interpolation="nearest")
         return
     axes.set_facecolor(MISSING)
-    with warnings.catch_warnings():
-        # pixels that are missing in every band
-        warnings.simplefilter("ignore", RuntimeWarning)
-        mean = np.nanmean(np.where(np.isfinite(image), image, np.nan), axis=0)
-    axes.imshow(display_intensity(mean), cmap=COLOUR_MAP, vmin=0, vmax=1, origin="lower", interpolation="nearest")
+    axes.imshow(
+        display_intensity(mean_band(image)), cmap=COLOUR_MAP, vmin=0, vmax=1, origin="lower", interpolation="nearest"
+    )
 
 
 def _draw_scale(axes: Axes, width: int, height: int, pixel_scale: float) -> None:

@@ -76,6 +76,22 @@ def display_intensity(image: NDArray[np.floating]) -> NDArray[np.float64]:
     return stretched
 
 
+def mean_band(image: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Average the bands of an image.
+
+    Args:
+        image: Shape `(bands, height, width)`.
+
+    Returns:
+        Shape `(height, width)`; NaN where no band is finite.
+    """
+    with warnings.catch_warnings():
+        # pixels that are missing in every band
+        warnings.simplefilter("ignore", RuntimeWarning)
+        mean: NDArray[np.floating] = np.nanmean(np.where(np.isfinite(image), image, np.nan), axis=0)
+    return mean
+
+
 def colours(image: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Make a picture of an image of any number of bands, the first row at the bottom as the sky is plotted.
 
@@ -90,10 +106,7 @@ def colours(image: NDArray[np.floating]) -> NDArray[np.uint8]:
 
     if image.shape[0] == 3:
         return display_colours(image)[::-1]
-    with warnings.catch_warnings():
-        # pixels that are missing in every band
-        warnings.simplefilter("ignore", RuntimeWarning)
-        mean = np.nanmean(np.where(np.isfinite(image), image, np.nan), axis=0)
+    mean = mean_band(image)
     shown = colormaps[COLOUR_MAP](np.nan_to_num(display_intensity(mean)))
     shown[np.isnan(mean)] = to_rgba(MISSING)
     made: NDArray[np.uint8] = np.round(255 * shown[::-1, :, :3]).astype(np.uint8)

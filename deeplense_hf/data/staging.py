@@ -54,6 +54,27 @@ def temporary_sibling(folder: Path) -> Iterator[Path]:
             lock.unlink(missing_ok=True)
 
 
+def check_replaceable(folder: Path, marker: str, what: str, overwrite: bool, remedy: str) -> None:
+    """Refuse to write where something else would be lost.
+
+    Args:
+        folder: The folder that is to be written.
+        marker: File that tells a folder of the own kind.
+        what: The kind, with its article.
+        overwrite: Whether one of the own kind may be replaced.
+        remedy: The option that names another place.
+
+    Raises:
+        ValueError: If the folder holds something else, or one of the own kind that must stay.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / marker).is_file():
+        raise ValueError(f"{folder} holds something that is no {what.partition(' ')[2]}; give another {remedy}.")
+    if not overwrite:
+        raise ValueError(f"{folder} holds {what} already; give another {remedy} or --overwrite.")
+
+
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """Give a folder to fill, which takes the place of another once it is full; a failure leaves the other as it was.

@@ -125,7 +125,7 @@ def _reconstructed(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Fill in every part of an image while it is hidden, and return the processed image and what was filled in."""
     model: Any = predictor.model
-    pixels = predictor._pixel_values(image[None], scales).to(predictor.device, model.dtype)
+    pixels = predictor.pixel_values(image[None], scales).to(predictor.device, model.dtype)
     size, grid = model.config.mask_size, mask_grid(pixels, model.config.mask_size)
     squares = draw_squares(1, grid, 0.5, pixels.device, seed=0)
     masks = [squares_to_pixels(chosen, grid, pixels, size) for chosen in (squares, ~squares)]

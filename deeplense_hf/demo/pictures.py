@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
-from deeplense_hf.data.display import COLOUR_MAP, colours, display_intensity
+from deeplense_hf.data.display import COLOUR_MAP, colours, display_intensity, mean_band
 
 STRETCHES = ("asinh", "linear", "log", "square root")
 _SIDE = 300
@@ -29,7 +29,7 @@ def shown_image(image: NDArray[np.float32], stretch: str) -> NDArray[np.uint8]:
         raise ValueError(f"stretch='{stretch}' is not one of {', '.join(STRETCHES)}.")
     if stretch == "asinh":
         return _enlarged(colours(image))
-    mean = np.nan_to_num(np.nanmean(image, axis=0))
+    mean = np.nan_to_num(mean_band(image))
     low, high = np.quantile(mean, [0.02, 0.999])
     relative = np.clip((mean - low) / max(high - low, 1e-12), 0, 1)
     bent = {"linear": relative, "log": np.log1p(100 * relative) / np.log(101), "square root": np.sqrt(relative)}[
@@ -48,7 +48,7 @@ def shown_explanation(image: NDArray[np.float32], explanation: NDArray[np.float6
     Returns:
         `(height, width, 3)`, enlarged.
     """
-    grey = np.nan_to_num(display_intensity(np.nanmean(image, axis=0)))[..., None]
+    grey = np.nan_to_num(display_intensity(mean_band(image)))[..., None]
     largest = max(float(np.abs(explanation).max()), 1e-9)
     tint = colormaps["RdBu_r"](0.5 + 0.5 * explanation / largest)[..., :3]
     strength = (np.abs(explanation) / largest)[..., None] * 0.65

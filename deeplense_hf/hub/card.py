@@ -1,6 +1,7 @@
 """The card of a released model: a function of the files in its folder, so that no number in it is typed."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -325,7 +326,7 @@ def _training(folder: Path, options: dict[str, Any]) -> str:
     with safe_open(folder / "model.safetensors", framework="np") as weights:
         # buffers of batch normalisation and of normal images are no parameters
         names = [name for name in weights.keys() if not name.endswith(_BUFFERS)]  # noqa: SIM118 - no mapping
-        count = sum(_size(weights.get_slice(name).get_shape()) for name in names)
+        count = sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
     start = (
         f"`{options['model']}`, from random weights" if options["model"] in PRESETS else f"from `{options['model']}`"
     )
@@ -336,13 +337,6 @@ def _training(folder: Path, options: dict[str, Any]) -> str:
 
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 def _cost(folder: Path) -> str:

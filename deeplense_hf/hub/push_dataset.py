@@ -71,9 +71,9 @@ def push_dataset(options: PushDatasetOptions) -> None:
     from deeplense_hf.data.build import is_dataset_folder
 
     from .safe_files import files_to_publish
-    from .upload import Upload, describe, push
+    from .upload import LIBRARY, Upload, carry_out
 
-    api = HfApi(library_name="deeplense_hf")
+    api = HfApi(library_name=LIBRARY)
     files: dict[str, Content] = {}
     names = options.config_names or [""]
     for folder, name in zip(map(Path, options.datasets), names, strict=True):
@@ -94,11 +94,7 @@ def push_dataset(options: PushDatasetOptions) -> None:
         private=options.private,
         create_pr=options.create_pr,
     )
-    if options.dry_run:
-        for line in describe(upload, api):
-            print(line)
-        return
-    push(upload, api)
+    carry_out(upload, options.dry_run)
 
 
 def _card_of_configuration(card: Path, repo_id: str, name: str) -> bytes:

@@ -34,10 +34,8 @@ def push_model(options: PushOptions) -> None:
         ValueError: If a file must not be published.
         OSError: If the Hub does not answer or refuses.
     """
-    from huggingface_hub import HfApi
-
     from .safe_files import files_to_publish
-    from .upload import Upload, describe, push
+    from .upload import Upload, carry_out
 
     folder = Path(options.folder)
     files = files_to_publish(folder)
@@ -57,9 +55,4 @@ def push_model(options: PushOptions) -> None:
         create_pr=options.create_pr,
         delete_absent=options.delete_absent,
     )
-    api = HfApi(library_name="deeplense_hf")
-    if options.dry_run:
-        for line in describe(upload, api):
-            print(line)
-        return
-    push(upload, api)
+    carry_out(upload, options.dry_run)

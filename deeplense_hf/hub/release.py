@@ -87,14 +87,14 @@ def make_release(options: ReleaseOptions) -> None:
     """
     from transformers.utils.logging import disable_progress_bar
 
-    from deeplense_hf.data.staging import replaced_folder
+    from deeplense_hf.data.staging import check_replaceable, replaced_folder
     from deeplense_hf.inference.predictor import Predictor
 
     from .card import render_card
 
     disable_progress_bar()  # bars of loading and saving weights, which take no time
     run, folder = Path(options.model), Path(options.output_dir) / options.name
-    _check_place(folder, options)
+    check_replaceable(folder, RELEASE_FILE, "a release", options.overwrite, "--output_dir or --name")
     predictor = Predictor.from_pretrained(run, "cpu")
     report = _report_of(run / "metrics.json", predictor.fingerprint())
     with replaced_folder(folder) as place:
@@ -145,16 +145,6 @@ def read_release(folder: Path) -> Release:
         return Release(**parts)
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is damaged ({error}); make the release again.") from None
-
-
-def _check_place(folder: Path, options: ReleaseOptions) -> None:
-    """Refuse to write where something would be lost."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / RELEASE_FILE).is_file():
-        raise ValueError(f"{folder} holds something that is no release; give another --output_dir or --name.")
-    if not options.overwrite:
-        raise ValueError(f"{folder} holds a release already; give another --name or --overwrite.")
 
 
 def _reports(run: Path, kind: str, folders: Sequence[str]) -> list[Path]:

@@ -76,7 +76,7 @@ def export_stock(options: ExportOptions) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from deeplense_hf.data.loading import load_lenses
-    from deeplense_hf.data.staging import replaced_folder
+    from deeplense_hf.data.staging import check_replaceable, replaced_folder
     from deeplense_hf.evaluation.run import evaluate_model
     from deeplense_hf.inference.predictor import Predictor
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
@@ -85,7 +85,7 @@ def export_stock(options: ExportOptions) -> None:
 
     disable_progress_bar()
     run, folder = Path(options.model), Path(options.output_dir) / options.name
-    _check_place(folder, options.overwrite)
+    check_replaceable(folder, STOCK_FILE, "an export", options.overwrite, "--output_dir or --name")
     predictor = Predictor.from_pretrained(run, "cpu")
     stock = colour_model(predictor)
     height, width = predictor.processor.output_size(0, 0)
@@ -143,8 +143,6 @@ def colour_model(predictor: "Predictor") -> "PreTrainedModel":
     Raises:
         ValueError: If the model or its processor has no counterpart.
     """
-    import torch
-
     from deeplense_hf.models.weights import to_stock
 
     processor, config = predictor.processor, predictor.model.config
@@ -170,8 +168,7 @@ def colour_model(predictor: "Predictor") -> "PreTrainedModel":
             # a grey picture has three equal channels, each of which counts a third
             weights[name] = weights[name].repeat(1, _COLOURS, 1, 1) / _COLOURS
     colour.load_state_dict(weights)
-    with torch.no_grad():
-        return colour.eval()
+    return colour.eval()
 
 
 def eight_bit(predictor: "Predictor", images: "NDArray[np.float32]") -> "NDArray[np.uint8]":
@@ -251,16 +248,6 @@ def _write_examples(
         row = stock.probabilities(colour)[0].tolist()
         answers.append({label: round(value, 4) for label, value in zip(stock.class_names, row, strict=True)})
     return tuple(recipe.class_names), tuple(answers)
-
-
-def _check_place(folder: Path, overwrite: bool) -> None:
-    """Refuse to write where something would be lost."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / STOCK_FILE).is_file():
-        raise ValueError(f"{folder} holds something that is no export; give another --output_dir or --name.")
-    if not overwrite:
-        raise ValueError(f"{folder} holds an export already; give another --name or --overwrite.")
 
 
 def scores_of(folder: Path) -> "EvaluationReport":

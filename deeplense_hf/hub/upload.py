@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Content = Path | bytes
 # the Hub writes it, and no folder holds it
 _HUB_OWN_FILE = ".gitattributes"
+LIBRARY = "deeplense_hf"
+"""How requests name themselves."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,26 @@ def push(upload: Upload, api: "HfApi", say: Callable[[str], None] = print) -> st
     address = commit.pr_url or commit.commit_url
     say(address)
     return str(address)
+
+
+def carry_out(upload: Upload, dry_run: bool) -> None:
+    """Push, or print what a push would do.
+
+    Args:
+        upload: What is to lie in the repository.
+        dry_run: Whether nothing is written.
+
+    Raises:
+        OSError: As `push` does.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(library_name=LIBRARY)
+    if not dry_run:
+        push(upload, api)
+        return
+    for line in describe(upload, api):
+        print(line)
 
 
 def describe(upload: Upload, api: "HfApi") -> Iterator[str]:

@@ -111,16 +111,13 @@ def ensemble(options: EnsembleOptions) -> None:
 
 def _check_output_dir(output_dir: Path, options: EnsembleOptions) -> None:
     """Refuse to write where something would be lost."""
+    from deeplense_hf.data.staging import check_replaceable
+
     place = output_dir.resolve()
     for name in options.models:
         if Path(name).exists() and Path(name).resolve().is_relative_to(place):
             raise ValueError(f"output_dir={output_dir} holds the model '{name}', which must stay; give another folder.")
-    if not output_dir.exists() or (output_dir.is_dir() and not any(output_dir.iterdir())):
-        return
-    if not (output_dir / ENSEMBLE_FILE).is_file():
-        raise ValueError(f"{output_dir} holds something that is no ensemble; give another --output_dir.")
-    if not options.overwrite:
-        raise ValueError(f"{output_dir} holds an ensemble already; give another --output_dir or --overwrite.")
+    check_replaceable(output_dir, ENSEMBLE_FILE, "an ensemble", options.overwrite, "--output_dir")
 
 
 def check_members(names: Sequence[str], predictors: Sequence["Predictor"]) -> None:

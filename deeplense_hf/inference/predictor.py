@@ -131,7 +131,7 @@ class Predictor:
             raise ValueError(f"images have shape {images.shape}, but (batch, bands, height, width) is needed.")
         self.check_bands(images.shape[1], "the image", "select bands first")
         with torch.inference_mode():
-            pixel_values = self._pixel_values(images, pixel_scale)
+            pixel_values = self.pixel_values(images, pixel_scale)
             outputs = self.model(pixel_values=pixel_values.to(self.device, self.model.dtype))
         return self.task.answers({key: outputs[key].cpu().double().numpy() for key in self.task.output_keys})
 
@@ -154,8 +154,19 @@ class Predictor:
         probabilities: NDArray[np.float64] = self.answers(images, pixel_scale)[PROBABILITIES]
         return probabilities
 
-    def _pixel_values(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> torch.Tensor:
-        """Run the processor, by its batched path where it has one."""
+    def pixel_values(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> torch.Tensor:
+        """Run the processor, by its batched path where it has one.
+
+        Args:
+            images: Raw images, as in `answers`.
+            pixel_scale: As in `answers`.
+
+        Returns:
+            What the model takes, `(batch, channels, height, width)`.
+
+        Raises:
+            ValueError: If the processor refuses the images.
+        """
         if hasattr(self.processor, "process_batch"):
             batch = torch.from_numpy(np.array(images, dtype=np.float32)).to(self.device)
             scale = None if pixel_scale is None else torch.as_tensor(pixel_scale, dtype=torch.float32)

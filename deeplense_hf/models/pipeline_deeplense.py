@@ -111,7 +111,7 @@ def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
     answer = {"label": best, "score": scores[best], "scores": scores}
     threshold = getattr(config, "prediction_set_threshold", None)
     if threshold is not None:
-        chosen = prediction_sets(probabilities, threshold)[0].tolist()
+        chosen = prediction_sets(probabilities.cpu().numpy(), threshold)[0].tolist()
         answer["prediction_set"] = [name for name, belongs in zip(names, chosen, strict=True) if belongs]
     return answer
 

@@ -1,16 +1,17 @@
 """What models promise of their answers: sets of classes and intervals that hold the truth 95 times in a hundred."""
 
-from typing import Any
+import numpy as np
+from numpy.typing import NDArray
 
 # half the interval that holds 95% of a normal distribution [standard deviations]
 DEVIATIONS_OF_95 = 1.96
 
 
-def prediction_sets(probabilities: Any, threshold: float) -> Any:
+def prediction_sets(probabilities: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
     """Tell which classes an image may be of.
 
     Args:
-        probabilities: Array or tensor, `(n, classes)`.
+        probabilities: `(n, classes)`.
         threshold: `prediction_set_threshold` of the model's configuration.
 
     Returns:
@@ -19,10 +20,8 @@ def prediction_sets(probabilities: Any, threshold: float) -> Any:
     Source:
         Least ambiguous sets: Sadinle, Lei & Wasserman (2019), arXiv:1609.00451.
     """
-    likeliest = probabilities.argmax(-1)[:, None]
-    sets = probabilities >= threshold
-    for row, best in enumerate(likeliest):
-        sets[row, best] = True
+    sets: NDArray[np.bool_] = probabilities >= threshold
+    np.put_along_axis(sets, probabilities.argmax(axis=1)[:, None], True, axis=1)
     return sets
 
 
