@@ -26,6 +26,15 @@ def hub() -> Iterator[Any]:
     server.close()
 
 
+# before the code of a process that is to do without this package
+HIDE = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "deeplense_hf":
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Hidden())
+"""
 Client = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -33,7 +42,12 @@ Client = Callable[..., subprocess.CompletedProcess[str]]
 def client(hub: Any, tmp_path: Path) -> Client:
     """Return a function that runs Python words against the Hub in a fresh process."""
 
-    def run(*words: str, token: str | None = "hf_writer", home: str = "home") -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: str, token: str | None = "hf_writer", home: str = "home", without_package: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        if without_package:
+            flag, code, *arguments = words
+            words = (flag, HIDE + code, *arguments)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         environment |= {
             "HF_ENDPOINT": hub.endpoint,

@@ -21,12 +21,6 @@ import numpy as np
 import torch
 if "package" in sys.argv:
     import deeplense_hf.models
-else:
-    class Hidden:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == "deeplense_hf":
-                raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-    sys.meta_path.insert(0, Hidden())
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 trust = {} if "package" in sys.argv else {"trust_remote_code": True}
 model = AutoModelForImageClassification.from_pretrained(sys.argv[1], **trust).eval()
@@ -77,7 +71,8 @@ def test_a_pushed_model_loads_with_and_without_the_package(hub: Any, client: Any
     assert len(hub.repositories["model", REPOSITORY].commits) == 2
     image, logits = str(release.parent / "image.npy"), str(release.parent / "logits.npy")
     for words, module in (([], "transformers_modules."), (["package"], "deeplense_hf.models.")):
-        loaded = client("-c", LOAD, REPOSITORY, image, logits, *words, home=f"home-{len(words)}", token=None)
+        options = {"home": f"home-{len(words)}", "token": None, "without_package": not words}
+        loaded = client("-c", LOAD, REPOSITORY, image, logits, *words, **options)
         assert loaded.returncode == 0, loaded.stderr
         assert loaded.stdout.startswith(module)
 

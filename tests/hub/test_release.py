@@ -22,11 +22,6 @@ RELEASED = sorted(Path(__file__).parents[2].glob("model_cards/*/release.json"))
 
 ASK = """
 import sys
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "deeplense_hf":
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-sys.meta_path.insert(0, Hidden())
 import json
 from huggingface_hub import hf_hub_download
 from transformers import pipeline
@@ -39,11 +34,6 @@ print(json.dumps([explain(image), classify(image)]))
 
 SERVE = """
 import sys
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "deeplense_hf":
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-sys.meta_path.insert(0, Hidden())
 import base64, importlib.util, io, json
 from pathlib import Path
 import numpy as np
@@ -203,7 +193,7 @@ def test_pipelines_run_from_the_hub_without_the_package(run: Path, hub: Any, cli
     repository = "ml4sci/deeplense-test"
     pushed = client("-m", "deeplense_hf", "push", "--folder", str(folder), "--repo_id", repository)
     assert pushed.returncode == 0, pushed.stderr
-    asked = client("-c", ASK, repository, token=None)
+    asked = client("-c", ASK, repository, token=None, without_package=True)
     assert asked.returncode == 0, asked.stderr
     explained, classified = json.loads(asked.stdout.strip().splitlines()[-1])
     answers = json.loads((folder / "release.json").read_text())["example_answers"][1]
@@ -216,7 +206,7 @@ def test_pipelines_run_from_the_hub_without_the_package(run: Path, hub: Any, cli
 def test_the_handler_of_an_endpoint(run: Path, client: Any) -> None:
     folder = release(run)
     touched = run.parent / "touched"
-    served = client("-c", SERVE, str(folder), str(touched), token=None)
+    served = client("-c", SERVE, str(folder), str(touched), token=None, without_package=True)
     assert served.returncode == 0, served.stderr
     forms, alone, bad, many, parameter = json.loads(served.stdout.strip().splitlines()[-1])
     assert set(alone) == {"label", "score", "scores", "prediction_set"}
