@@ -58,7 +58,7 @@ def render_card(folder: Path) -> str:
     about = read_release(folder)
     report = EvaluationReport.load(folder / "metrics.json")
     others = [EvaluationReport.load(path) for path in sorted((folder / EVALUATIONS).glob("*.json"))]
-    baselines = [EvaluationReport.load(path) for path in sorted((folder / BASELINES).glob("*.json"))]
+    baselines = sorted((folder / BASELINES).glob("*"))
     options = yaml.safe_load((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
     texts = TASK_TEXTS[report.task]
     figures = [
@@ -86,7 +86,10 @@ def render_card(folder: Path) -> str:
         others=others,
         use=_use(about, report),
         report=report,
-        results=results_table(report, others, baselines),
+        results=results_table(report, others, [EvaluationReport.load(path / "metrics.json") for path in baselines]),
+        baselines=[
+            {"name": name, "effort": _effort(path)} for name, path in zip(about.baseline_names, baselines, strict=True)
+        ],
         figures=figures,
         data=_data(report, options),
         training=_training(folder, options),
@@ -356,10 +359,15 @@ def _cost(folder: Path) -> str:
         energy = (
             f"Energy was not measured; if a busy core draws {_WATTS_OF_A_CORE} W, it was about {watt_hours:.0f} Wh."
         )
-    return (
-        f"{record['steps']:,} steps on {record['images']:,} images took {time} by the clock on {machine}, in "
-        f"{record['precision']}. {energy}"
-    )
+    return f"{_effort(folder)} took {time} by the clock on {machine}, in {record['precision']}. {energy}"
+
+
+def _effort(folder: Path) -> str:
+    """Return how long a training was, in steps and images."""
+    from deeplense_hf.training.record import RECORD_FILE
+
+    record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    return f"{record['steps']:,} steps on {record['images']:,} images"
 
 
 def _cell(value: Any) -> str:

@@ -39,7 +39,7 @@ class ReleaseOptions:
     )
     baselines: list[str] = field(
         default_factory=list,
-        metadata={"help": "folders of evaluations of other models on the same test images, shown beside it"},
+        metadata={"help": "folders of training runs of other models with the same test images, shown beside it"},
     )
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier release of that name"})
 
@@ -101,13 +101,14 @@ def make_release(options: ReleaseOptions) -> None:
         _write_model(predictor, place)
         report = replace(report, model=f"{options.owner}/{options.name}")
         report.save(place / "metrics.json")
-        for number, evaluation in enumerate(_reports(run, EVALUATIONS, options.evaluations)):
+        earlier = sorted((run / EVALUATIONS).glob("*.json"))
+        given = [Path(each) / "metrics.json" for each in options.evaluations]
+        for number, evaluation in enumerate([*earlier, *given]):
             other = _report_of(evaluation, predictor.fingerprint())
             shown = replace(other, model=report.model, dataset=_public_name(other.dataset))
             shown.save(place / EVALUATIONS / f"{number}.json")
-        baselines = [_baseline(path, report) for path in _reports(run, BASELINES, options.baselines)]
-        for number, baseline in enumerate(baselines):
-            baseline.save(place / BASELINES / f"{number}.json")
+        runs = [*sorted((run / BASELINES).glob("*")), *map(Path, options.baselines)]
+        baselines = [_write_baseline(path, report, place / BASELINES / str(n)) for n, path in enumerate(runs)]
         _copy_run(run, place)
         names, answers = _write_examples(predictor, report.dataset, place / EXAMPLES)
         about = Release(
@@ -147,11 +148,6 @@ def read_release(folder: Path) -> Release:
         raise ValueError(f"{path} is damaged ({error}); make the release again.") from None
 
 
-def _reports(run: Path, kind: str, folders: Sequence[str]) -> list[Path]:
-    """Return the files of further scores: those of an earlier release, and those of the given folders."""
-    return [*sorted((run / kind).glob("*.json")), *(Path(folder) / "metrics.json" for folder in folders)]
-
-
 def _report_of(path: Path, fingerprint: str) -> "EvaluationReport":
     """Read scores and check that they are of the model with this fingerprint."""
     from deeplense_hf.evaluation.report import EvaluationReport
@@ -162,14 +158,20 @@ def _report_of(path: Path, fingerprint: str) -> "EvaluationReport":
     return report
 
 
-def _baseline(path: Path, report: "EvaluationReport") -> "EvaluationReport":
-    """Read the scores of another model and check that they are on the same images."""
+def _write_baseline(run: Path, report: "EvaluationReport", place: Path) -> "EvaluationReport":
+    """Copy the scores of another model, if they are on the same images, and what its training took."""
     from deeplense_hf.evaluation.report import EvaluationReport
+    from deeplense_hf.training.record import RECORD_FILE
 
-    other = EvaluationReport.load(path)
+    other = EvaluationReport.load(run / "metrics.json")
     if other.dataset_fingerprint != report.dataset_fingerprint:
-        raise ValueError(f"{path} is not on the test images of {report.model}, so they don't compare.")
-    return replace(other, model=_public_name(other.model))
+        raise ValueError(f"{run} is not on the test images of {report.model}, so they don't compare.")
+    if not (run / RECORD_FILE).is_file():
+        raise FileNotFoundError(f"{run} is no training run of this version: it lacks {RECORD_FILE}.")
+    other = replace(other, model=_public_name(other.model))
+    other.save(place / "metrics.json")
+    (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
+    return other
 
 
 def _public_name(path: str) -> str:

@@ -153,9 +153,14 @@ def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any
             **options,
         )
     resnet, elsewhere = str(run.parent / "resnet"), str(run.parent / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=r"resnet is no training run of this version: it lacks training_record"):
+        release(run, baselines=[resnet])
+    record = json.loads((run / "training_record.json").read_text())
+    (Path(resnet) / "training_record.json").write_text(json.dumps({**record, "steps": 4000}))
     folder = release(run, baselines=[resnet], evaluations=[elsewhere])
     text = (folder / "README.md").read_text()
     assert "|  | this model | resnet |" in text
+    assert "`resnet` was trained for 4,000 steps on 640 images." in text
     assert "On `survey`, split validation" in text
     # a release is made again from itself, with all that it says
     before = contents(folder)
