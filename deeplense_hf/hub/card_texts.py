@@ -8,11 +8,12 @@ class TaskTexts:
     """Sentences about a task.
 
     Attributes:
-        answers: What a model of it answers.
+        answers: What a model of it answers; `{subject}` stands for its classes, targets or normal class.
         for_whom: What it is good for.
         not_for: What it must not be used for.
         pipeline_tag: Tag of the Hub, None where it has none that fits.
-        headline: Scores that go to the metadata of the card, with their names there.
+        headline: Beginnings of the names of the scores that stand first, with their names on the Hub.
+        options: Options of a training that matter to this task alone.
         limits: What a user must know.
     """
 
@@ -21,32 +22,34 @@ class TaskTexts:
     not_for: str
     pipeline_tag: str | None
     headline: tuple[tuple[str, str], ...]
+    options: tuple[str, ...]
     limits: tuple[str, ...]
 
 
-_SIMULATED = (
-    "All scores are on simulated images. A simulation leaves out what real images have: structure of real galaxies, "
-    "dust, neighbours, imperfect point spread functions, correlated noise."
+SIMULATED = (
+    "All scores are on simulated images unless a table says otherwise. A simulation leaves out what real images have: "
+    "structure of real galaxies, dust, neighbours, imperfect point spread functions, correlated noise."
 )
-_CLASSES = (
-    "no_sub (a smooth lens), cdm (with cold dark matter subhaloes) and axion (with a vortex of axion dark matter)"
+EVERY_IMAGE = "It answers for every image, also for one of noise or of something else; nothing in an answer tells."
+_SETS = (
+    "`prediction_set` holds the true class for 95% of images of this population, by a threshold found on validation "
+    "images; for other populations it promises nothing."
 )
+CLASSES = {
+    "no_sub": "a smooth lens",
+    "cdm": "with cold dark matter subhaloes",
+    "axion": "with a vortex of axion dark matter",
+}
 
 TASK_TEXTS: dict[str, TaskTexts] = {
     "classification": TaskTexts(
-        answers="Tells from one image of a strong gravitational lens which dark matter substructure it has: "
-        f"{_CLASSES}.",
+        answers="Tells from one image of a strong gravitational lens which class it is of: {subject}.",
         for_whom="Comparing methods on this population, teaching, and as a start for training on other images.",
         not_for="It measures nothing about dark matter in a real lens.",
         pipeline_tag="image-classification",
         headline=(("roc_auc", "roc_auc"), ("accuracy", "accuracy")),
-        limits=(
-            _SIMULATED,
-            "The classes are equally frequent in training and test. In the sky they are not, and nobody knows how "
-            "often each occurs: probabilities are relative to equal frequencies.",
-            "`prediction_set` holds the true class for 95% of images of this population, by a threshold found on "
-            "validation images; for other populations it promises nothing.",
-        ),
+        options=("loss", "class_balance", "teachers"),
+        limits=(_SETS,),
     ),
     "lens_finding": TaskTexts(
         answers="Tells from one image whether it shows a strong gravitational lens or a galaxy that looks like one.",
@@ -54,41 +57,42 @@ TASK_TEXTS: dict[str, TaskTexts] = {
         not_for="A high score is no confirmation of a lens.",
         pipeline_tag="image-classification",
         headline=(("roc_auc", "roc_auc"), ("average_precision", "average_precision")),
+        options=("loss", "class_balance", "teachers"),
         limits=(
-            _SIMULATED,
             "Look-alikes are of the kinds that were simulated (spirals, ellipticals with companions, rings, mergers); "
             "surveys hold others.",
-            "It learnt from as many lenses as non-lenses. Where lenses are rare a probability above one half is mostly "
-            "a false alarm: choose the threshold by the rates under Results.",
+            "Where lenses are rarer than in training a probability above one half is mostly a false alarm: choose the "
+            "threshold by the rates under Results.",
+            _SETS,
         ),
     ),
     "regression": TaskTexts(
-        answers="Estimates physical quantities of the dark matter in one image of a strong gravitational lens, with an "
-        "uncertainty for each image.",
+        answers="Estimates {subject} from one image of a strong gravitational lens, with an uncertainty of its own.",
         for_whom="Comparing methods on this population, teaching, and as a start for training on other images.",
-        not_for="It measures nothing about dark matter in a real lens.",
+        not_for="It measures nothing about a real lens.",
         pipeline_tag=None,
-        headline=(),
+        headline=(("r2_", "r2"), ("mae_", "mae")),
+        options=("targets", "uncertainty", "loss"),
         limits=(
-            _SIMULATED,
             "Estimates are drawn towards the middle of the range that was simulated, the more so the less an image "
             "says.",
             "Intervals were calibrated on validation images of this population; for other populations they promise "
             "nothing.",
-            "It answers for every image, also for one without such dark matter: ask a classifier first.",
+            "It answers for images without what it estimates as well: ask a classifier first.",
         ),
     ),
     "anomaly_detection": TaskTexts(
-        answers="Scores how unlike smooth lenses the image of a strong gravitational lens is, having seen smooth ones "
-        "alone.",
+        answers="Scores how unlike images of the class `{subject}` the image of a strong gravitational lens is, having "
+        "learnt from images of that class alone.",
         for_whom="Finding what a classifier has no class for, and comparing methods.",
         not_for="A high score is no detection of substructure: whatever is unusual raises it.",
         pipeline_tag=None,
         headline=(("roc_auc", "roc_auc"), ("average_precision", "average_precision")),
+        options=("normal_class", "anomaly_score", "mask_ratio", "mask_size"),
         limits=(
-            _SIMULATED,
             "The score has no absolute meaning; compare it with those of images that are known to be normal.",
-            "The kind of score was chosen on labelled validation images of this population (benchmarks/ablation.py).",
+            "No label was used in training, but which kind of score is the default was decided on labelled validation "
+            "images of Model I (`benchmarks/ablation.py` of deeplense_hf).",
         ),
     ),
     "masked_image_modeling": TaskTexts(
@@ -98,27 +102,35 @@ TASK_TEXTS: dict[str, TaskTexts] = {
         not_for="It answers no question about an image by itself.",
         pipeline_tag=None,
         headline=(),
-        limits=(_SIMULATED,),
+        options=("mask_ratio", "mask_size"),
+        limits=(),
     ),
 }
 
-USE_PIPELINE = """```python
-from transformers import pipeline
+_INSTALL = "pip install git+https://github.com/ml4sci/deeplense_hf"
 
-explain = pipeline("lens-classification", model="{repo_id}", trust_remote_code=True)
-explain("image.npy")  # {answer}
+USE_PIPELINE = f"""```python
+{{imports}}from transformers import pipeline
+
+explain = pipeline("lens-classification", model="{{repo_id}}", trust_remote_code=True)
+explain({{image}})  # {{answer}}
 ```
 
-With `pip install deeplense-hf` and `import deeplense_hf.models` first, no trust is needed. `image-classification` gives
-the usual list of labels and scores, `AutoModelForImageClassification` and `AutoImageProcessor` the model itself."""
+`trust_remote_code=True` runs the Python files of this repository (model, processor, pipelines; torch and transformers,
+no network but for addresses of pictures that you give). Read them, or `{_INSTALL}`,
+`import deeplense_hf.models` first and leave it out. `image-classification` gives the usual list of labels and scores,
+`AutoModelForImageClassification` and `AutoImageProcessor` the model itself."""
 
-USE_PACKAGE = """```python
-import deeplense_hf.models  # pip install deeplense-hf
-from transformers import pipeline
+USE_PACKAGE = f"""```python
+{{imports}}from transformers import pipeline
 
-explain = pipeline("lens-classification", model="{repo_id}")
-explain("image.npy")  # {answer}
+import deeplense_hf.models  # {_INSTALL}
+
+explain = pipeline("lens-classification", model="{{repo_id}}")
+explain({{image}})  # {{answer}}
 ```
 
-The model itself is `deeplense_hf.{auto_class}.from_pretrained("{repo_id}")`, its processor transformers'
-`AutoImageProcessor`."""
+The model itself is `{{auto_class}}.from_pretrained("{{repo_id}}")`, its processor transformers' `AutoImageProcessor`.
+Without the package transformers has no such task: with `trust_remote_code=True`, which runs the Python files of this
+repository, `AutoModel` and `AutoImageProcessor` give the encoder and the processor, and `handler.py` answers in full,
+on an Inference Endpoint or anywhere."""

@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .examples import EXAMPLES, Example
 
 if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport
@@ -14,11 +15,10 @@ if TYPE_CHECKING:
 RELEASE_FILE = "release.json"
 EVALUATIONS = "evaluations"
 BASELINES = "baselines"
-EXAMPLES = "examples"
 FIGURES = "figures"
 LARGEST_WEIGHTS = 10_000_000
-# far from the seeds that people train with
-EXAMPLE_SEED = 1_000_003
+# of a training: folders of the machine, and what belongs to an account
+_PRIVATE_OPTIONS = re.compile(r"hub_.*|push_to_hub.*|output_dir|logging_dir|run_name|.*token")
 
 
 @dataclass
@@ -41,6 +41,10 @@ class ReleaseOptions:
         default_factory=list,
         metadata={"help": "folders of training runs of other models with the same test images, shown beside it"},
     )
+    licence: str = field(
+        default="mit",
+        metadata={"help": "licence of the weights; those of a model that started from others have theirs"},
+    )
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier release of that name"})
 
     def __post_init__(self) -> None:
@@ -61,15 +65,17 @@ class Release:
     Attributes:
         name: Its name.
         repo_id: Its place on the Hub.
-        example_classes: Classes of the example images, in the order of their files.
-        example_answers: What the model answers for each: scores by class, or values by column.
-        baseline_names: Names of the models that are shown beside it, in the order of their files.
+        licence: Licence of its weights.
+        parameters: Numbers that were learnt.
+        examples: Example images.
+        baseline_names: Names of the models that are shown beside it, in the order of their folders.
     """
 
     name: str
     repo_id: str
-    example_classes: tuple[str, ...]
-    example_answers: tuple[dict[str, float], ...]
+    licence: str
+    parameters: int
+    examples: tuple[Example, ...]
     baseline_names: tuple[str, ...]
 
 
@@ -91,6 +97,7 @@ def make_release(options: ReleaseOptions) -> None:
     from deeplense_hf.inference.predictor import Predictor
 
     from .card import render_card
+    from .examples import write_examples
 
     disable_progress_bar()  # bars of loading and saving weights, which take no time
     run, folder = Path(options.model), Path(options.output_dir) / options.name
@@ -99,20 +106,25 @@ def make_release(options: ReleaseOptions) -> None:
     report = _report_of(run / "metrics.json", predictor.fingerprint())
     with replaced_folder(folder) as place:
         _write_model(predictor, place)
-        report = replace(report, model=f"{options.owner}/{options.name}")
+        report = replace(report, model=f"{options.owner}/{options.name}", dataset=public_name(report.dataset))
         report.save(place / "metrics.json")
         earlier = sorted((run / EVALUATIONS).glob("*.json"))
         given = [Path(each) / "metrics.json" for each in options.evaluations]
         for number, evaluation in enumerate([*earlier, *given]):
             other = _report_of(evaluation, predictor.fingerprint())
-            shown = replace(other, model=report.model, dataset=_public_name(other.dataset))
-            shown.save(place / EVALUATIONS / f"{number}.json")
+            shown = replace(other, model=report.model, dataset=public_name(other.dataset))
+            shown.save(place / EVALUATIONS / f"{number:03}.json")
         runs = [*sorted((run / BASELINES).glob("*")), *map(Path, options.baselines)]
-        baselines = [_write_baseline(path, report, place / BASELINES / str(n)) for n, path in enumerate(runs)]
-        _copy_run(run, place)
-        names, answers = _write_examples(predictor, report.dataset, place / EXAMPLES)
+        baselines = [_write_baseline(path, report, place / BASELINES / f"{n:03}") for n, path in enumerate(runs)]
+        copy_training(run, place)
+        _copy_figures(run, place / FIGURES)
         about = Release(
-            options.name, report.model, names, answers, tuple(_public_name(baseline.model) for baseline in baselines)
+            options.name,
+            report.model,
+            options.licence,
+            sum(parameter.numel() for parameter in predictor.model.parameters()),
+            write_examples(predictor, report.dataset, _images(run, predictor, report), place / EXAMPLES),
+            tuple(baseline.model for baseline in baselines),
         )
         (place / RELEASE_FILE).write_text(json.dumps(asdict(about), indent=2) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_card(place), encoding="utf-8")
@@ -140,11 +152,10 @@ def read_release(folder: Path) -> Release:
         raise FileNotFoundError(f"{folder} is no release folder: it lacks {RELEASE_FILE}; use scripts/make_release.py.")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        parts: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        return Release(**parts)
-    except (ValueError, TypeError, AttributeError) as error:
+        values["examples"] = tuple(Example(**each) for each in values["examples"])
+        values["baseline_names"] = tuple(values["baseline_names"])
+        return Release(**values)
+    except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged ({error}); make the release again.") from None
 
 
@@ -168,15 +179,33 @@ def _write_baseline(run: Path, report: "EvaluationReport", place: Path) -> "Eval
         raise ValueError(f"{run} is not on the test images of {report.model}, so they don't compare.")
     if not (run / RECORD_FILE).is_file():
         raise FileNotFoundError(f"{run} is no training run of this version: it lacks {RECORD_FILE}.")
-    other = replace(other, model=_public_name(other.model))
+    other = replace(other, model=public_name(other.model), dataset=report.dataset)
     other.save(place / "metrics.json")
     (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
     return other
 
 
-def _public_name(path: str) -> str:
-    """Return the last part of a local path, which is nobody's business; Hub ids and recipes stay as they are."""
-    return Path(path).name if Path(path).is_absolute() or path.startswith((".", "~")) else path
+def public_name(name: str) -> str:
+    """Return how a data set or model may be called in public.
+
+    Args:
+        name: Recipe, named size, Hub id or local path.
+
+    Returns:
+        The last part of a local path, which is nobody's business; other names stay as they are.
+    """
+    local = Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
+    return re.split(r"[\\/]", name.rstrip("\\/"))[-1] if local or Path(name).exists() else name
+
+
+def _images(run: Path, predictor: "Predictor", report: "EvaluationReport") -> Any:
+    """Return the example images: those of an earlier release, or new ones of the classes that were tested."""
+    from .examples import example_images, examples_of_release
+
+    if (run / RELEASE_FILE).is_file():
+        return examples_of_release(run, read_release(run).examples)
+    tested = [name for name, count in report.class_counts.items() if count]
+    return example_images(report.dataset, tested, getattr(predictor.task, "target_names", ()))
 
 
 def _write_model(predictor: "Predictor", place: Path) -> None:
@@ -212,8 +241,16 @@ def _write_model(predictor: "Predictor", place: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _copy_run(run: Path, place: Path) -> None:
-    """Copy figures, options without local paths, and what the training took."""
+def copy_training(run: Path, place: Path) -> None:
+    """Copy the options of a training, without what belongs to a machine or an account, and what it took.
+
+    Args:
+        run: Folder of the training.
+        place: Where to.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+    """
     import yaml
 
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
@@ -222,49 +259,21 @@ def _copy_run(run: Path, place: Path) -> None:
     for name in (OPTIONS_FILE, RECORD_FILE):
         if not (run / name).is_file():
             raise FileNotFoundError(f"{run} is no training run of this version: it lacks {name}.")
-    options = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
-    options.pop("output_dir", None)
+    given = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
+    options = {name: value for name, value in given.items() if not _PRIVATE_OPTIONS.fullmatch(name)}
     for name in ("dataset", "model"):
-        options[name] = _public_name(options[name])
-    options["teachers"] = [_public_name(name) for name in options.get("teachers", [])]
+        options[name] = public_name(options[name])
+    options["teachers"] = [public_name(name) for name in options.get("teachers", [])]
+    for name, value in options.items():
+        if isinstance(value, str) and Path(value).is_absolute():
+            options[name] = public_name(value)
     text = "# options of the training; repeat it with: deeplense-hf train --config training_options.yaml\n"
     (place / OPTIONS_FILE).write_text(text + yaml.safe_dump(options, sort_keys=False), encoding="utf-8")
     (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
-    (place / FIGURES).mkdir()
-    for figure in sorted([*run.glob("*.png"), *(run / FIGURES).glob("*.png")]):
-        (place / FIGURES / figure.name).write_bytes(figure.read_bytes())
 
 
-def _write_examples(
-    predictor: "Predictor", dataset: str, place: Path
-) -> tuple[tuple[str, ...], tuple[dict[str, float], ...]]:
-    """Simulate an image of every class that no training saw, as numbers and as pictures, and ask the model."""
-    import numpy as np
-
-    from deeplense_hf.data.display import picture
-    from deeplense_hf.simulation.recipes import RECIPES
-    from deeplense_hf.simulation.simulator import simulate_batch
-
-    recipe = RECIPES.get(dataset.removeprefix("simulate:"))
-    if recipe is None:
-        return (), ()
+def _copy_figures(run: Path, place: Path) -> None:
+    """Copy the figures of a run, or of an earlier release."""
     place.mkdir()
-    names: Sequence[str] = recipe.class_names
-    answers = []
-    for name in names:
-        batch = simulate_batch(recipe, name, [0], EXAMPLE_SEED)
-        np.save(place / f"{name}.npy", batch.images[0])
-        (place / f"{name}.png").write_bytes(picture(batch.images[0]))
-        scales = np.array([recipe.instrument.pixel_scale], dtype=np.float32)
-        table = predictor.task.table(predictor.answers(batch.images, scales))
-        answers.append({column: _number(values[0]) for column, values in table.items() if _is_number(values[0])})
-    return tuple(names), tuple(answers)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
-
-
-def _number(value: float) -> float:
-    """Round an answer, so that the last bits of another machine do not change the card."""
-    return round(float(value), 4)
+    for figure in sorted([*run.glob("*.png"), *(run / FIGURES).glob("*.png")]):
+        (place / figure.name).write_bytes(figure.read_bytes())

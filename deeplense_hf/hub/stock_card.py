@@ -17,8 +17,9 @@ def render_stock_card(folder: Path) -> str:
         FileNotFoundError: If a file is missing.
         ValueError: If one is damaged.
     """
-    from .card import headline_metadata, limits_of_population, render, results_table, summary
-    from .card_texts import TASK_TEXTS
+    from .card import headline_metadata, render, results_table, summary, versions
+    from .card_facts import Facts
+    from .card_texts import EVERY_IMAGE, TASK_TEXTS
     from .stock_export import STOCK_FILE, StockExport, scores_of
 
     try:
@@ -26,23 +27,25 @@ def render_stock_card(folder: Path) -> str:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{folder / STOCK_FILE} is damaged ({error}); export the model again.") from None
     report = scores_of(folder)
-    texts = TASK_TEXTS[report.task]
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    texts, facts = TASK_TEXTS[report.task], Facts.read(folder)
+    widget = list(zip(about.example_classes, about.example_answers, strict=True))
     return render(
         "stock_card_template.md",
-        metadata=headline_metadata(about.repo_id, report, texts, about.example_classes, about.example_answers),
+        metadata=headline_metadata(about.repo_id, [report], texts, widget, licence="mit"),
         about=about,
         owner=about.repo_id.partition("/")[0],
-        task=texts,
-        model_type=config["model_type"],
+        answers=texts.answers.format(subject=facts.subject(report)),
+        model_type=facts.config["model_type"],
         summary=summary(report),
         processing=repr(about.processing),
         results=results_table(report, [], []),
         report=report,
-        # which needs our pipeline
-        limits=[
-            *(limit for limit in texts.limits if "prediction_set" not in limit),
-            *limits_of_population(report.dataset),
-        ],
+        data=facts.data(),
+        training=facts.training(about.parameters),
+        options=facts.shown_options(texts.options),
+        versions=versions(report),
+        cost=facts.cost(),
+        # sets of classes need our pipeline
+        limits=[*facts.limits(), *(limit for limit in texts.limits if "prediction_set" not in limit), EVERY_IMAGE],
         figures=[path.stem for path in sorted((folder / "figures").glob("*.png"))],
     )

@@ -42,7 +42,7 @@ class StockExport:
     Attributes:
         name: Its name.
         repo_id: Its place on the Hub.
-        exported_from: Name of the run.
+        parameters: Numbers that were learnt.
         processing: What turns a raw image into the picture that it takes, options of `DeepLenseImageProcessor`.
         largest_difference: Between its probabilities and those of the model with our code, on the same 8-bit pictures.
         pictures: Pictures that this was measured on.
@@ -52,7 +52,7 @@ class StockExport:
 
     name: str
     repo_id: str
-    exported_from: str
+    parameters: int
     processing: dict[str, Any]
     largest_difference: float
     pictures: int
@@ -81,6 +81,7 @@ def export_stock(options: ExportOptions) -> None:
     from deeplense_hf.inference.predictor import Predictor
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
 
+    from .release import copy_training
     from .stock_card import render_stock_card
 
     disable_progress_bar()
@@ -94,8 +95,11 @@ def export_stock(options: ExportOptions) -> None:
     )
     trained = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
     name = str(options.dataset or trained["dataset"]).removeprefix("simulate:")
-    count = None if options.dataset else trained["images_per_class"]
-    test = load_lenses(name, seed=trained["simulation_seed"], images_per_class=count)["test"]
+    count = None if options.dataset else trained.get("images_per_class")
+    splits = load_lenses(name, seed=trained.get("simulation_seed", 0), images_per_class=count)
+    if "test" not in splits:
+        raise ValueError(f"{name} has no test split to measure the export on; give another --dataset.")
+    test = splits["test"]
     pictures = as_pictures(test, predictor)
     with replaced_folder(folder) as place:
         stock.save_pretrained(place)
@@ -112,12 +116,13 @@ def export_stock(options: ExportOptions) -> None:
         )
         (figures / "metrics.json").rename(place / "metrics.json")
         difference = _largest_difference(predictor, reloaded, pictures)
+        copy_training(run, place)
         names, answers = _write_examples(predictor, reloaded, name, place / "examples")
         about = StockExport(
             options.name,
             report.model,
-            run.name,
-            {key: value for key, value in predictor.processor.to_dict().items() if key in _PROCESSING},
+            sum(parameter.numel() for parameter in stock.parameters()),
+            _processing(predictor),
             difference,
             len(pictures),
             names,
@@ -128,7 +133,14 @@ def export_stock(options: ExportOptions) -> None:
     print(f"written: {folder}; its probabilities differ by at most {difference:.0e} on {len(pictures)} pictures")
 
 
-_PROCESSING = ("crop_size", "size", "resample", "stretch", "softening", "softening_unit", "normalisation")
+def _processing(predictor: "Predictor") -> dict[str, Any]:
+    """Return the options of the processor that differ from a new one's."""
+    from deeplense_hf.models import DeepLenseImageProcessor
+
+    usual = DeepLenseImageProcessor().to_dict()
+    left_out = {"auto_map", "image_processor_type"}
+    own = predictor.processor.to_dict()
+    return {key: value for key, value in own.items() if key not in left_out and usual.get(key) != value}
 
 
 def colour_model(predictor: "Predictor") -> "PreTrainedModel":
@@ -231,23 +243,18 @@ def _write_examples(
     import numpy as np
     from PIL import Image
 
-    from deeplense_hf.simulation.recipes import RECIPES
-    from deeplense_hf.simulation.simulator import simulate_batch
+    from .examples import example_images
 
-    from .release import EXAMPLE_SEED
-
-    recipe = RECIPES.get(dataset)
-    if recipe is None:
-        return (), ()
-    place.mkdir()
     answers = []
-    for name in recipe.class_names:
-        picture = eight_bit(ours, simulate_batch(recipe, name, [0], EXAMPLE_SEED).images)[0]
-        Image.fromarray(picture).convert("RGB").save(place / f"{name}.png")
-        colour = np.repeat(picture[None, None].astype(np.float32), _COLOURS, axis=1)
+    images = example_images(dataset, stock.class_names)
+    for name, (image, _) in images.items():
+        place.mkdir(exist_ok=True)
+        grey = eight_bit(ours, image[None])[0]
+        Image.fromarray(grey).convert("RGB").save(place / f"{name}.png")
+        colour = np.repeat(grey[None, None].astype(np.float32), _COLOURS, axis=1)
         row = stock.probabilities(colour)[0].tolist()
         answers.append({label: round(value, 4) for label, value in zip(stock.class_names, row, strict=True)})
-    return tuple(recipe.class_names), tuple(answers)
+    return tuple(images), tuple(answers)
 
 
 def scores_of(folder: Path) -> "EvaluationReport":

@@ -191,8 +191,9 @@ def write_options(output_dir: Path, options: Sequence[Any], arguments: "LensTrai
 
     values = options_as_dict(*options)
     values.update(arguments.changed())
-    for once_only in ("overwrite", "resume_from_checkpoint"):
-        values.pop(once_only, None)
+    # what holds for one start alone, and what must not lie in a folder
+    for left_out in ("overwrite", "resume_from_checkpoint", "hub_token"):
+        values.pop(left_out, None)
     output_dir.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(values, sort_keys=False)
     (output_dir / OPTIONS_FILE).write_text(f"# options of this run; repeat it with --config\n{text}", encoding="utf-8")

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import ModelCard
+from transformers import pipeline
 
 import deeplense_hf
 from deeplense_hf.data.loading import load_lenses
@@ -17,6 +19,8 @@ from deeplense_hf.hub.card import render_card
 from deeplense_hf.hub.push_model import NEEDED_FILES
 from deeplense_hf.hub.release import LARGEST_WEIGHTS, ReleaseOptions, make_release
 from deeplense_hf.hub.safe_files import files_to_publish
+from deeplense_hf.models import AutoModelForImageRegression, DeepLenseImageProcessor
+from deeplense_hf.models.presets import build_config
 
 RELEASED = sorted(Path(__file__).parents[2].glob("model_cards/*/release.json"))
 
@@ -70,23 +74,38 @@ print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [handle({"
 @pytest.fixture
 def run(tmp_path: Path, make_model: Callable[..., tuple[Any, Any]]) -> Path:
     """What a training leaves behind."""
-    folder = tmp_path / "run"
     model, processor = make_model(spread=20)
     model.config.prediction_set_threshold = 0.2
-    model.config.task = "classification"
+    return finished(tmp_path / "run", model, processor, "classification")
+
+
+def finished(
+    folder: Path,
+    model: Any,
+    processor: Any,
+    task: str,
+    dataset: str = "test",
+    base: str = "deeplense-swin-test",
+    **options: Any,
+) -> Path:
+    model.config.task = task
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     test = load_lenses("test", images_per_class=20)["test"]
-    options = {"model_name": str(folder), "dataset_name": "test", "bootstrap_samples": 10}
-    evaluate_model(model, processor, test, output_dir=folder, **options)
+    names = {"model_name": str(folder), "dataset_name": dataset}
+    evaluate_model(model, processor, test, output_dir=folder, bootstrap_samples=10, **names)
     written = {
-        "dataset": "test",
+        "dataset": dataset,
         "images_per_class": 20,
         "simulation_seed": 0,
-        "model": "deeplense-swin-test",
-        "task": "classification",
+        "model": base,
+        "task": task,
         "output_dir": str(folder),
+        "run_name": "/home/somebody/run",
+        "hub_token": "hf_" + "x" * 34,
+        "logging_dir": "/home/somebody/logs",
         "teachers": ["/home/somebody/teacher"],
+        **options,
     }
     (folder / "training_options.yaml").write_text(yaml.safe_dump(written))
     record = {"steps": 10, "images": 640, "seconds": 7200.0, "processes": 1, "threads": 2, "device": "Test CPU"}
@@ -109,7 +128,8 @@ def test_the_same_run_gives_the_same_bytes(run: Path) -> None:
     assert set(NEEDED_FILES) < set(first)
     assert {"examples/cdm.npy", "examples/cdm.png", "figures/roc.png", "pipeline_deeplense.py"} < set(first)
     # nothing of this machine
-    assert not [name for name, content in first.items() if str(run).encode() in content or b"somebody" in content]
+    private = (str(run).encode(), b"somebody", b"hf_x")
+    assert not [name for name, content in first.items() if any(word in content for word in private)]
 
 
 def test_the_card_says_what_the_files_say(run: Path) -> None:
@@ -126,12 +146,51 @@ def test_the_card_says_what_the_files_say(run: Path) -> None:
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results["roc_auc"] == measured.value
     assert len(card.data.widget) == 3
+    # what the Hub shows beside a picture is what the model says of that picture
+    classify = pipeline("image-classification", model=str(folder))
+    for entry in card.data.widget:
+        found = {each["label"]: each["score"] for each in classify(str(folder / "examples" / Path(entry["src"]).name))}
+        for each in entry["output"]:
+            assert each["score"] == pytest.approx(found[each["label"]], abs=1e-3)
     assert {entry["label"] for entry in card.data.widget[0]["output"]} == {"no_sub", "cdm", "axion"}
     # a card does not outlive its numbers
     changed = json.loads((folder / "metrics.json").read_text())
     changed["metrics"]["accuracy"]["value"] = 0.123456
     (folder / "metrics.json").write_text(json.dumps(changed))
     assert "0.1235" in render_card(folder)
+
+
+def test_what_is_no_recipe_is_not_called_simulated(tmp_path: Path, make_model: Callable[..., tuple[Any, Any]]) -> None:
+    folder = finished(tmp_path / "run", *make_model(), "classification", "/home/somebody/survey", base="some/vit")
+    folder = release(folder, licence="apache-2.0")
+    text = (folder / "README.md").read_text()
+    assert "It was trained on images of `survey`." in text
+    assert not [word for word in ("somebody", "simulated", "mit") if word in text.replace("simulate DeepLense", "")]
+    data = ModelCard.load(folder / "README.md").data
+    assert (data.license, data.base_model, data.datasets) == ("apache-2.0", "some/vit", None)
+
+
+def test_the_card_of_a_regression_says_what_a_guess_is_worth(tmp_path: Path) -> None:
+    target = "log10_axion_mass_ev"
+    options = {"id2label": {0: target}, "label2id": {target: 0}, "num_channels": 1, "image_size": 32}
+    config = build_config(
+        "deeplense-swin-test", **options, target_mean=[-23.0], target_std=[0.58], target_units=["log10 eV"]
+    )
+    torch.manual_seed(0)
+    model, processor = AutoModelForImageRegression.from_config(config).eval(), DeepLenseImageProcessor(num_channels=1)
+    processor.size = {"height": 32, "width": 32}
+    folder = release(finished(tmp_path / "run", model, processor, "regression", targets=[target]))
+    text = (folder / "README.md").read_text()
+    assert "Estimates `log10_axion_mass_ev` [log10 eV] from one image" in text
+    assert "guesses the mean of `log10_axion_mass_ev` over the training systems, -23, has an RMSE of 0.58" in text
+    assert "it has not learnt this quantity" in text
+    assert "(true: log10_axion_mass_ev -2" in text
+    # those that have no axions were not learnt from
+    assert [path.name for path in sorted((folder / "examples").glob("*.npy"))] == ["axion.npy"]
+    assert "`trust_remote_code=True` runs the Python files" not in text
+    assert "| `targets` | `log10_axion_mass_ev` |" in text
+    data = ModelCard.load(folder / "README.md").data
+    assert (data.metrics, data.get("widget")) == (["r2", "mae"], None)
 
 
 def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any, Any]]) -> None:
@@ -201,7 +260,7 @@ def test_pipelines_run_from_the_hub_without_the_package(run: Path, hub: Any, cli
     asked = client("-c", ASK, repository, token=None, without_package=True)
     assert asked.returncode == 0, asked.stderr
     explained, classified = json.loads(asked.stdout.strip().splitlines()[-1])
-    answers = json.loads((folder / "release.json").read_text())["example_answers"][1]
+    answers = json.loads((folder / "release.json").read_text())["examples"][1]["answer"]
     for name in ("no_sub", "cdm", "axion"):
         assert explained["scores"][name] == pytest.approx(answers[f"probability_{name}"], abs=1e-4)
     assert explained["scores"] == pytest.approx({entry["label"]: entry["score"] for entry in classified})

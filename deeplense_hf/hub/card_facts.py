@@ -1,0 +1,296 @@
+"""What a card tells of images and training, from the options, configuration and record in a release folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deeplense_hf.evaluation.report import EvaluationReport
+    from deeplense_hf.simulation.recipes import Recipe
+
+_WATTS_OF_A_CORE = 10
+# what a reader wants to see of the options of every task; the others are in the file
+_SHOWN_OPTIONS = (
+    "dataset",
+    "images_per_class",
+    "simulation_seed",
+    "model",
+    "model_options",
+    "task",
+    "augmentation",
+    "learning_rate",
+    "per_device_train_batch_size",
+    "max_steps",
+    "num_train_epochs",
+    "ema_decay",
+    "seed",
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the files of a release or export say.
+
+    Attributes:
+        options: Options of the training.
+        config: The model's configuration.
+        processor: The processor's configuration; empty where a card tells of it by itself.
+        record: What the training took.
+    """
+
+    options: Mapping[str, Any]
+    config: Mapping[str, Any]
+    processor: Mapping[str, Any]
+    record: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Facts":
+        """Read the files.
+
+        Args:
+            folder: A release folder.
+
+        Returns:
+            What they say.
+        """
+        import yaml
+
+        from deeplense_hf.training.checkpoints import OPTIONS_FILE
+        from deeplense_hf.training.record import RECORD_FILE
+
+        names = ("config.json", "preprocessor_config.json", RECORD_FILE)
+        config, processor, record = (json.loads((folder / name).read_text(encoding="utf-8")) for name in names)
+        options = yaml.safe_load((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
+        return cls(options, config, processor, record)
+
+    @property
+    def dataset(self) -> str:
+        """Data set of the training, without saying that it was simulated meanwhile."""
+        return str(self.options["dataset"]).removeprefix("simulate:")
+
+    @property
+    def base_model(self) -> str | None:
+        """Hub id of the model that the training started from."""
+        name = str(self.options["model"])
+        return name if "/" in name else None
+
+    @property
+    def learnt_from(self) -> str:
+        """Which images the model learnt from, in a sentence."""
+        recipe = _recipe(self.dataset)
+        if recipe is None:
+            return f"It was trained on images of `{self.dataset}`."
+        description = recipe.description.rstrip(".")
+        return (
+            f"It was trained on simulated images alone, of the recipe `{self.dataset}` of deeplense_hf: {description}."
+        )
+
+    def subject(self, report: "EvaluationReport") -> str:
+        """Return what a sentence about the task speaks of.
+
+        Args:
+            report: The scores.
+
+        Returns:
+            Classes, targets or the normal class.
+        """
+        from .card_texts import CLASSES
+
+        if report.task == "regression":
+            units = self.config.get("target_units") or []
+            return ", ".join(
+                f"`{name}`{f' [{unit}]' if unit else ''}" for name, unit in zip(self._targets, units, strict=True)
+            )
+        if report.task == "anomaly_detection":
+            return str(self.options.get("normal_class", ""))
+        names = list(self.config.get("id2label", {}).values())
+        return ", ".join(f"{name} ({CLASSES[name]})" if name in CLASSES else name for name in names)
+
+    def knowledge(self, report: "EvaluationReport") -> list[str]:
+        """Return what the scores of a regression mean beside those of a guess.
+
+        Args:
+            report: The scores.
+
+        Returns:
+            A sentence for each target; none for other tasks.
+        """
+        sentences = []
+        means, deviations = self.config.get("target_mean") or [], self.config.get("target_std") or []
+        for name, mean, deviation in zip(self._targets, means, deviations, strict=False):
+            measured = report.metrics.get(f"r2_{name}")
+            if report.task != "regression" or measured is None or measured.value is None:
+                continue
+            text = (
+                f"Who always guesses the mean of `{name}` over the training systems, {mean:.3g}, has an RMSE of "
+                f"{deviation:.3g} and an R2 of 0."
+            )
+            if measured.low is not None and measured.low <= 0:
+                text += " **The model is not shown to be better than that: it has not learnt this quantity.**"
+            sentences.append(text)
+        return sentences
+
+    @property
+    def _targets(self) -> Sequence[str]:
+        """Targets of a regression."""
+        labels = self.config.get("id2label", {})
+        return [labels[key] for key in sorted(labels, key=int)]
+
+    def takes(self) -> str:
+        """Return which images the model was made for, in a sentence."""
+        bands = int(self.config.get("num_channels", 1))
+        recipe = _recipe(self.dataset)
+        text = f"It takes images of {bands} band{'s' if bands > 1 else ''}"
+        if recipe is not None:
+            camera = recipe.instrument
+            text += (
+                f" ({recipe.instrument_name.replace('+', ', ')}); those it learnt from have "
+                f"{camera.image_size}x{camera.image_size} pixels of {camera.pixel_scale:g} arcsec"
+            )
+        steps = []
+        if crop := self.processor.get("crop_size"):
+            steps.append(f"the central {crop['height']}x{crop['width']} pixels are kept")
+        if size := self.processor.get("size"):
+            steps.append(f"resampled to {size['height']}x{size['width']} pixels")
+        steps.append("stretched and scaled, in float32")
+        return f"{text}. By the model's processor {', '.join(steps)}."
+
+    def data(self) -> str:
+        """Return where the images come from."""
+        name, seed, count = self.dataset, self.options["simulation_seed"], self.options["images_per_class"]
+        command = f"`deeplense-hf simulate --recipe {name} --seed {seed} --images_per_class {count}`"
+        if _recipe(name) is None:
+            return (
+                f"The images of `{name}`. Where it has no validation and test split of its own, a tenth of the systems "
+                f"each was held out (seed {seed}). A system never lies in two splits."
+            )
+        if str(self.options["dataset"]).startswith("simulate:"):
+            origin = (
+                f"Training images were simulated while training, no system twice: recipe `{name}`, seed {seed}. "
+                f"Validation and test systems are those of {command}, and none of the stream is among them."
+            )
+        else:
+            origin = (
+                f"{command} makes the same images; 80% of the systems were trained on, 10% each were for validation "
+                "and test."
+            )
+        return f"{origin} A system never lies in two splits. Simulated images are under the MIT licence."
+
+    def training(self, parameters: int) -> str:
+        """Return what was trained, in a sentence.
+
+        Args:
+            parameters: Numbers that were learnt.
+
+        Returns:
+            The sentence.
+        """
+        from deeplense_hf.models.presets import PRESETS
+
+        model = self.options["model"]
+        start = f"`{model}`, from random weights" if model in PRESETS else f"from `{model}`"
+        return (
+            f"{parameters:,} parameters in float32, {start}, by `deeplense-hf train`. Of the test images nothing was "
+            "used before the results above."
+        )
+
+    def shown_options(self, of_task: Sequence[str]) -> list[tuple[str, str]]:
+        """Return the options that a reader wants to see.
+
+        Args:
+            of_task: Names of those that matter to this task.
+
+        Returns:
+            Names and values.
+        """
+        wanted = [name for name in (*_SHOWN_OPTIONS, *of_task) if self.options.get(name) not in (None, [], "")]
+        return [(name, _cell(self.options[name])) for name in wanted]
+
+    def cost(self) -> str:
+        """Return machine, time and energy."""
+        record = self.record
+        hours, processes, threads = record["seconds"] / 3600, record["processes"], record["threads"]
+        time = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+        if hours < 1 / 60:
+            time = f"{record['seconds']:.0f} seconds"
+        cores = processes * threads
+        machine = f"{processes} x {record['device']}"
+        energy = "Energy was not measured."
+        if threads:
+            machine = f"{cores} core{'s' if cores > 1 else ''} of a CPU ({record['device']})"
+            energy = (
+                f"Energy was not measured; if a busy core draws {_WATTS_OF_A_CORE} W, it was about "
+                f"{hours * cores * _WATTS_OF_A_CORE:.2g} Wh."
+            )
+        return f"{_effort(record)} took {time} by the clock on {machine}, in {record['precision']}. {energy}"
+
+    @staticmethod
+    def effort(folder: Path) -> str:
+        """Return how long the training of a baseline was, in steps and images.
+
+        Args:
+            folder: The baseline's folder.
+
+        Returns:
+            Words.
+        """
+        from deeplense_hf.training.record import RECORD_FILE
+
+        return _effort(json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
+
+    def limits(self) -> list[str]:
+        """Return what a user must know of the population that the model was trained on, in sentences."""
+        from deeplense_hf.simulation.populations import einstein_radius
+        from deeplense_hf.simulation.published_recipe import PublishedRecipe
+
+        from .card_texts import SIMULATED
+
+        recipe = _recipe(self.dataset)
+        if recipe is None:
+            return []
+        if not isinstance(recipe, PublishedRecipe):
+            return [SIMULATED]
+        radius = float(einstein_radius(recipe, recipe.lens_mass))
+        differ = "the source's position and the substructure" + ("" if recipe.noise_discarded else ", and the noise,")
+        return [
+            f"As published, every lens of `{recipe.name}` has the same Einstein radius ({radius:.2f} arcsec), "
+            f"ellipticity, shear and redshifts; only {differ} differ. A lens that is a few percent larger or smaller "
+            "is outside what the model knows, and its answers for it are confident and meaningless (the sliders of "
+            "`deeplense-hf app` show it).",
+            SIMULATED,
+        ]
+
+
+def dataset_id(dataset: str, owner: str) -> str | None:
+    """Return the place of a data set on the Hub.
+
+    Args:
+        dataset: Recipe, Hub id, or name of a folder.
+        owner: Owner of the release.
+
+    Returns:
+        The Hub id; None of a folder, which nobody else has.
+    """
+    name = dataset.removeprefix("simulate:").partition(",")[0]
+    if _recipe(name) is not None:
+        return f"{owner}/deeplense-{name.replace('_', '-')}"
+    return name if "/" in name else None
+
+
+def _recipe(name: str) -> "Recipe | None":
+    """Return the recipe of that name, if there is one."""
+    from deeplense_hf.simulation.recipes import RECIPES
+
+    return RECIPES.get(name)
+
+
+def _effort(record: Mapping[str, Any]) -> str:
+    """Return how long a training was, in steps and images."""
+    return f"{record['steps']:,} steps on {record['images']:,} images"
+
+
+def _cell(value: Any) -> str:
+    """Return an option as a cell of a table."""
+    return f"`{' '.join(map(str, value)) if isinstance(value, list) else value}`"

@@ -1,0 +1,149 @@
+"""Example images of a release: simulated ones that no training saw, as numbers and as pictures, with the answers."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deeplense_hf.inference.predictor import Predictor
+
+EXAMPLES = "examples"
+# far from the seeds that people train with
+EXAMPLE_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example and what the model answers for it.
+
+    Attributes:
+        name: Class of the image, and name of its files.
+        answer: Answer for the numbers, by column; rounded, so that the last bits of another machine do not change it.
+        picture_answer: Answer for the picture, by column; empty where the model does not take such pictures.
+        truth: What is true of it, of the quantities that a regression estimates.
+    """
+
+    name: str
+    answer: dict[str, float]
+    picture_answer: dict[str, float]
+    truth: dict[str, float]
+
+
+def example_images(
+    dataset: str, class_names: Sequence[str], targets: Sequence[str] = ()
+) -> "dict[str, tuple[NDArray[np.float32], dict[str, float]]]":
+    """Simulate an image of each class.
+
+    Args:
+        dataset: Name of a recipe, `simulate:` before it or not.
+        class_names: Which classes.
+        targets: Parameters that are wanted.
+
+    Returns:
+        By class, an image `(bands, height, width)` and its parameters; nothing for what is no recipe.
+    """
+    from deeplense_hf.simulation.recipes import RECIPES
+    from deeplense_hf.simulation.simulator import simulate_batch
+
+    recipe = RECIPES.get(dataset.removeprefix("simulate:"))
+    if recipe is None:
+        return {}
+    images = {}
+    for name in recipe.class_names:
+        if name in class_names:
+            batch = simulate_batch(recipe, name, [0], EXAMPLE_SEED)
+            truth = {target: _rounded(batch.parameters[target][0]) for target in targets if target in batch.parameters}
+            images[name] = (batch.images[0], truth)
+    return images
+
+
+def examples_of_release(folder: Path, examples: Sequence[Example]) -> "dict[str, tuple[NDArray[np.float32], Any]]":
+    """Read the examples of a release that is made again; another machine would simulate other last bits.
+
+    Args:
+        folder: The release.
+        examples: What it says of them.
+
+    Returns:
+        As `example_images`.
+    """
+    from deeplense_hf.data.safe_numpy import load_npy
+
+    return {each.name: (load_npy(folder / EXAMPLES / f"{each.name}.npy"), each.truth) for each in examples}
+
+
+def write_examples(
+    predictor: "Predictor",
+    dataset: str,
+    images: "dict[str, tuple[NDArray[np.float32], dict[str, float]]]",
+    place: Path,
+) -> tuple[Example, ...]:
+    """Write examples as numbers and as pictures, and ask the model.
+
+    Pictures of one band hold its numbers, in shares of the brightest, so that the model answers for them as well. Those
+    of several bands are for the eye.
+
+    Args:
+        predictor: The model.
+        dataset: Name of the recipe that they are of.
+        images: By class, an image and what is true of it.
+        place: Folder; made if there is an example.
+
+    Returns:
+        What the model answers for each.
+    """
+    import numpy as np
+
+    from deeplense_hf.data.display import picture
+    from deeplense_hf.models.image_reading import image_from_bytes
+    from deeplense_hf.simulation.recipes import get_recipe
+
+    examples = []
+    for name, (image, truth) in images.items():
+        place.mkdir(exist_ok=True)
+        np.save(place / f"{name}.npy", image)
+        content = linear_picture(image[0]) if len(image) == 1 else picture(image)
+        (place / f"{name}.png").write_bytes(content)
+        scale = get_recipe(dataset.removeprefix("simulate:")).instrument.pixel_scale
+        of_picture = {}
+        if len(image) == 1:
+            numbers = np.asarray(image_from_bytes(content, name), dtype=np.float32).reshape(image.shape)
+            of_picture = _answer(predictor, numbers, scale)
+        examples.append(Example(name, _answer(predictor, image, scale), of_picture, truth))
+    return tuple(examples)
+
+
+def linear_picture(image: "NDArray[np.float32]") -> bytes:
+    """Write one band as a picture of 16 bits, in proportion to its numbers.
+
+    Args:
+        image: Shape `(height, width)`; what is below zero becomes zero.
+
+    Returns:
+        Content of a PNG file.
+    """
+    import numpy as np
+    from PIL import Image
+
+    top = float(image.max())
+    shares = np.clip(image / top, 0, 1) if top > 0 else np.zeros_like(image)
+    buffer = io.BytesIO()
+    Image.fromarray(np.round(65535 * shares).astype(np.uint16)).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _answer(predictor: "Predictor", image: "NDArray[np.float32]", pixel_scale: float) -> dict[str, float]:
+    """Return the numbers that the model answers for an image."""
+    import numpy as np
+
+    table = predictor.task.table(predictor.answers(image[None], np.array([pixel_scale], dtype=np.float32)))
+    return {column: _rounded(values[0]) for column, values in table.items() if isinstance(values[0], int | float)}
+
+
+def _rounded(value: Any) -> float:
+    return round(float(value), 4)
