@@ -68,17 +68,11 @@ class RegressionTask(Task):
             if target not in _number_columns(train):
                 raise ValueError(f"column '{target}' of '{name}' holds no numbers; choose other --targets.")
         values = _target_values(train, options.targets)
-        for target, column in zip(options.targets, values.T, strict=True):
-            known = column[~np.isnan(column)]
-            if len(known) < 2:
-                raise ValueError(
-                    f"column '{target}' of '{name}' is empty on the training images, so there is nothing to learn."
-                )
-            # within rounding of float32
-            if known.std() <= 1e-6 * max(abs(known).max(), 1e-30):
-                raise ValueError(
-                    f"column '{target}' of '{name}' is {known[0]:g} for every training image; choose other --targets."
-                )
+        _check_spread(values, options.targets, f"of '{name}'", "training")
+        if "validation" in splits:
+            # the best model is chosen by them, and intervals are calibrated on them
+            watched = _target_values(splits["validation"], options.targets)
+            _check_spread(watched, options.targets, f"of '{name}'", "validation")
         return cls(
             target_names=tuple(options.targets),
             target_units=tuple(COLUMNS[target].unit if target in COLUMNS else "" for target in options.targets),
@@ -246,6 +240,24 @@ def _target_values(dataset: Dataset, targets: Sequence[str]) -> NDArray[np.float
     values = np.stack(columns, axis=1)
     values[~np.isfinite(values)] = np.nan
     return values
+
+
+def _check_spread(values: NDArray[np.float64], targets: Sequence[str], of: str, what: str) -> None:
+    """Refuse targets that are known of fewer than two images, or the same for all; `values` is `(rows, targets)`."""
+    for target, column in zip(targets, values.T, strict=True):
+        known = column[~np.isnan(column)]
+        if len(known) < 2:
+            found = "is empty on" if len(known) == 0 else "is known of only one of"
+            raise ValueError(
+                f"column '{target}' {of} {found} the {len(column)} {what} images; choose other --targets or split the "
+                "data otherwise."
+            )
+        # within rounding of float32
+        if known.std() <= 1e-6 * max(abs(known).max(), 1e-30):
+            raise ValueError(
+                f"column '{target}' {of} is {known[0]:g} for every {what} image; choose other --targets or split the "
+                "data otherwise."
+            )
 
 
 def _interval_factors(ratios: NDArray[np.float64], name: str) -> tuple[float, float]:

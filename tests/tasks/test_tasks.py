@@ -131,7 +131,7 @@ def test_intervals_of_95_percent_have_a_factor_of_their_own(
         ("regression", {"targets": ["no_such_column"]}, {}, "has no column 'no_such_column'"),
         ("regression", {"targets": ["system_id"]}, {}, "holds no numbers"),
         ("regression", {"targets": ["einstein_radius"]}, {}, "is 1.2 for every training image"),
-        ("regression", {"targets": ["sersic_index"]}, {}, "is empty on the training images"),
+        ("regression", {"targets": ["sersic_index"]}, {}, "is empty on the 12 training images"),
         ("classification", {}, {"labels": [1] * 12}, "at least two classes, and 'mine' has only cdm"),
         ("classification", {}, {"labels": [-1] * 12}, "at least two classes, and 'mine' has no labelled image"),
         ("lens_finding", {}, {}, "needs the classes non_lens and lens, and 'mine' has no_sub, cdm, axion"),
@@ -145,6 +145,22 @@ def test_data_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         TASKS[name].from_dataset(make_splits(**change), TaskOptions(task=name, **options), "mine")
+
+
+@pytest.mark.parametrize(
+    ("radii", "message"),
+    [
+        ([None] * 12, "'einstein_radius' of 'mine' is empty on the 12 validation images"),
+        ([1.5] + [None] * 11, "'einstein_radius' of 'mine' is known of only one of the 12 validation images"),
+        ([1.5] * 12, "'einstein_radius' of 'mine' is 1.5 for every validation image"),
+    ],
+)
+def test_targets_that_cannot_be_watched_are_refused(radii: list, message: str, make_splits: Callable) -> None:
+    splits = make_splits(einstein_radius=[0.5 + row / 10 for row in range(12)])
+    splits["validation"] = make_splits(einstein_radius=radii)["validation"]
+    options = TaskOptions(task="regression", targets=["log10_axion_mass_ev", "einstein_radius"])
+    with pytest.raises(ValueError, match=message):
+        TASKS["regression"].from_dataset(splits, options, "mine")
 
 
 def test_models_that_do_not_fit_are_refused(make_splits: Callable) -> None:
