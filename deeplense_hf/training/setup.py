@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 import deeplense_hf.models  # noqa: F401 - registers the families with the Auto classes
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import IMAGE, PIXEL_SCALE, SYSTEM_ID
+from deeplense_hf.data.schema import IMAGE
 from deeplense_hf.data.splits import split_by_hash
 from deeplense_hf.models.adaptation import UNTRAINED_PREFIX, adapt_pretrained
 from deeplense_hf.models.configuration_deeplense import as_pair
@@ -86,7 +86,7 @@ def with_validation(splits: DatasetDict, name: str, seed: int) -> DatasetDict:
     train = splits["train"]
     decoder = LensImageDecoder(train)
     chosen = split_by_hash(
-        decoder.column(SYSTEM_ID).tolist(), decoder.labels.tolist(), HELD_OUT_FRACTION, test_fraction=0.0, seed=seed
+        decoder.system_ids.tolist(), decoder.labels.tolist(), HELD_OUT_FRACTION, test_fraction=0.0, seed=seed
     )
     parts = {part: [row for row, split in enumerate(chosen) if split == part] for part in ("train", "validation")}
     if not parts["validation"]:
@@ -244,8 +244,9 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
     crop_arcsec = options.crop_arcsec or (PUBLISHED_CROP_ARCSEC if published else None)
     side = min(height, width)
     if crop_arcsec is not None:
-        scale = reference_split(splits)[0][PIXEL_SCALE]
-        if not scale:
+        scale = float(LensImageDecoder(reference_split(splits)).pixel_scales[0])
+        # NaN where unknown
+        if not scale > 0:
             raise ValueError(
                 f"crop_arcsec={crop_arcsec} needs images with a pixel scale, and '{options.dataset}' has none; "
                 "import it with --pixel_scale or leave the crop out."

@@ -8,8 +8,11 @@ import torch
 from transformers import AutoModelForImageClassification, TrainerCallback
 
 from deeplense_hf.cli import parse_options
+from deeplense_hf.data import loading
+from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
+from deeplense_hf.training import setup
 from deeplense_hf.training.batches import LensCollator
 from deeplense_hf.training.run import run_training
 from deeplense_hf.training.setup import use_metric_of
@@ -73,6 +76,21 @@ def test_a_model_in_half_precision_is_trained_further(quick: list[str], tmp_path
     assert loaded.dtype == torch.float32
     # and as a teacher
     run([*quick, "--teachers", str(tmp_path / "half")], tmp_path / "taught")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_data_without_pixel_scale_and_systems_are_learnt_from(
+    task: str, quick: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = loading.load_lenses
+    absent = [PIXEL_SCALE, SYSTEM_ID]
+    monkeypatch.setattr(loading, "load_lenses", lambda *given, **named: load(*given, **named).remove_columns(absent))
+    # a recipe's own images always have a scale, and a crop by default
+    monkeypatch.setattr(setup, "PUBLISHED_RECIPES", {})
+    words = [*quick, "--task", task, "--num_train_epochs", "1"]
+    assert run(words, tmp_path / "run").report is not None
+    with pytest.raises(ValueError, match=r"crop_arcsec=1.0 needs images with a pixel scale, and 'test' has none"):
+        run([*words, "--crop_arcsec", "1"], tmp_path / "cropped")
 
 
 @pytest.mark.parametrize(
