@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .push_options import RepositoryOptions
+
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
@@ -15,11 +17,10 @@ _PLACE = '"path/of/this/folder"'
 
 
 @dataclass
-class PushDatasetOptions:
+class PushDatasetOptions(RepositoryOptions):
     """Options of the command `push-dataset`."""
 
     datasets: list[str] = field(metadata={"help": "data set folders, as simulate and import write them"})
-    repo_id: str = field(metadata={"help": "owner/name on the Hub, for example ml4sci/deeplense-model-1"})
     config_names: list[str] = field(
         default_factory=list,
         metadata={
@@ -31,11 +32,6 @@ class PushDatasetOptions:
         default="Simulated strong gravitational lenses",
         metadata={"help": "title of a repository of several configurations"},
     )
-    private: bool = field(default=False, metadata={"help": "create the repository as a private one"})
-    create_pr: bool = field(default=False, metadata={"help": "open a pull request instead of committing"})
-    revision: str = field(default="main", metadata={"help": "branch, created where it is missing"})
-    message: str = field(default="Upload with deeplense_hf", metadata={"help": "first line of the commit"})
-    dry_run: bool = field(default=False, metadata={"help": "list what would go, push nothing"})
 
     def __post_init__(self) -> None:
         """Check that every folder has a name.

@@ -3,24 +3,20 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .push_options import RepositoryOptions
+
 # what a repository needs to be loaded and understood
 NEEDED_FILES = ("README.md", "config.json", "model.safetensors", "preprocessor_config.json")
 
 
 @dataclass
-class PushOptions:
+class PushOptions(RepositoryOptions):
     """Options of the command `push`."""
 
     folder: str = field(metadata={"help": "release folder, the exact content of the repository"})
-    repo_id: str = field(metadata={"help": "owner/name on the Hub, for example ml4sci/deeplense-swin"})
-    private: bool = field(default=False, metadata={"help": "create the repository as a private one"})
-    create_pr: bool = field(default=False, metadata={"help": "open a pull request instead of committing"})
-    revision: str = field(default="main", metadata={"help": "branch, created where it is missing"})
-    message: str = field(default="Upload with deeplense_hf", metadata={"help": "first line of the commit"})
     delete_absent: bool = field(
         default=False, metadata={"help": "delete what lies in the repository and not in the folder"}
     )
-    dry_run: bool = field(default=False, metadata={"help": "list what would go, push nothing"})
 
 
 def push_model(options: PushOptions) -> None:

@@ -83,7 +83,7 @@ def test_configurations_join_those_that_are_there(hub: Any, client: Any, dataset
 )
 def test_names_must_fit(datasets: list[str], names: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        PushDatasetOptions(datasets, "ml4sci/x", names)
+        PushDatasetOptions(datasets, names, repo_id="ml4sci/x")
 
 
 def test_what_is_no_data_set_is_refused(hub: Any, client: Any, tmp_path: Path) -> None:

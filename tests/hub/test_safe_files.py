@@ -41,9 +41,9 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
-        push_model(PushOptions(str(tmp_path / "absent"), "ml4sci/x"))
+        push_model(PushOptions(str(tmp_path / "absent"), repo_id="ml4sci/x"))
     with pytest.raises(ValueError, match="is empty"):
-        push_model(PushOptions(str(tmp_path), "ml4sci/x"))
+        push_model(PushOptions(str(tmp_path), repo_id="ml4sci/x"))
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match=r"lacks README.md, model.safetensors, preprocessor_config.json"):
-        push_model(PushOptions(str(tmp_path), "ml4sci/x"))
+        push_model(PushOptions(str(tmp_path), repo_id="ml4sci/x"))
