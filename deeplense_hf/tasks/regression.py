@@ -46,7 +46,7 @@ class RegressionTask(Task):
     output_keys: ClassVar[tuple[str, ...]] = (PREDICTIONS, STANDARD_DEVIATIONS)
     losses: ClassVar[tuple[str, ...]] = ("gaussian_nll", "beta_nll", "huber", "mse")
     metric_for_best_model: ClassVar[str] = "r2"
-    greater_is_better: ClassVar[bool] = True
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "mae", "rmse", "width_")
 
     target_names: tuple[str, ...]
     target_units: tuple[str, ...]

@@ -62,13 +62,14 @@ def search(
     from deeplense_hf.tasks.registry import TASKS
 
     from .search_report import write_report
+    from .setup import use_metric_of
 
     together = (options, task_options, method_options, arguments)
     known = [field.name for instance in together for field in fields(instance) if field.init]
     space = read_space(Path(search_options.search_space), known)
-    task = TASKS[task_options.task]
-    greater = task.greater_is_better if arguments.metric_is_default else bool(arguments.greater_is_better)
-    study = _study(optuna, search_options, space, together, "maximize" if greater else "minimize")
+    use_metric_of(TASKS[task_options.task], arguments)
+    direction = "maximize" if arguments.greater_is_better else "minimize"
+    study = _study(optuna, search_options, space, together, direction)
     _run_trials(optuna, study, search_options, space, together)
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not done and any(trial.state == optuna.trial.TrialState.RUNNING for trial in study.trials):

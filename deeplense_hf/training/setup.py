@@ -40,7 +40,6 @@ HELD_OUT_FRACTION = 0.1
 # The central 4.8 arcsec hold the arcs of Models I to III, whose lenses are all alike; 48 pixels of 0.1 arcsec have a
 # quarter of the pixels, and of the cost, of Model I's own 0.05. Images of other recipes are as wide as they have to be.
 PUBLISHED_CROP_ARCSEC = 4.8
-_LOWER_IS_BETTER = ("mae", "rmse", "fpr_", "expected_calibration_error", "log_loss", "reconstruction_error", "width_")
 PUBLISHED_IMAGE_SIZE = 48
 
 
@@ -95,19 +94,18 @@ def with_validation(splits: DatasetDict, name: str, seed: int) -> DatasetDict:
     return DatasetDict({**splits, **{part: train.select(rows) for part, rows in parts.items()}})
 
 
-def use_metric_of(task: Task, arguments: LensTrainingArguments) -> None:
-    """Choose the best checkpoint by the task's score, unless another one was asked for.
+def use_metric_of(task: Task | type[Task], arguments: LensTrainingArguments) -> None:
+    """Choose the best checkpoint by the task's score, unless another one was asked for, in the direction it has there.
 
     Args:
-        task: What is learnt.
+        task: What is learnt, or its class.
         arguments: Changed in place.
     """
     if arguments.metric_is_default:
         arguments.metric_for_best_model = task.metric_for_best_model
-        arguments.greater_is_better = task.greater_is_better
-    elif str(arguments.metric_for_best_model).startswith(_LOWER_IS_BETTER):
-        # transformers knows this of losses alone
-        arguments.greater_is_better = False
+    if arguments.metric_is_default or "greater_is_better" not in arguments.changed():
+        # transformers knows it of losses alone
+        arguments.greater_is_better = task.greater_is_better(str(arguments.metric_for_best_model))
 
 
 def build_model_and_processor(

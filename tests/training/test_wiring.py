@@ -12,6 +12,7 @@ from deeplense_hf.data import loading
 from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
+from deeplense_hf.tasks.registry import TASKS
 from deeplense_hf.training import setup
 from deeplense_hf.training.batches import LensCollator
 from deeplense_hf.training.run import run_training
@@ -107,9 +108,20 @@ def test_what_cannot_work_is_said_in_one_sentence(
         run([*quick, *words], tmp_path / "run")
 
 
-def test_errors_are_better_when_they_are_smaller(tmp_path: Path) -> None:
-    for name, larger in (("rmse", False), ("expected_calibration_error", False), ("accuracy", True)):
-        words = ["--output_dir", str(tmp_path), "--metric_for_best_model", name, "--use_cpu"]
-        arguments = parse_options("train", words)[3]
-        use_metric_of(None, arguments)  # type: ignore[arg-type]
-        assert arguments.greater_is_better is larger, name
+@pytest.mark.parametrize(
+    ("task", "words", "larger"),
+    [
+        ("regression", ["--metric_for_best_model", "eval_rmse_einstein_radius"], False),
+        ("regression", [], True),
+        ("classification", ["--metric_for_best_model", "expected_calibration_error"], False),
+        ("classification", ["--metric_for_best_model", "accuracy"], True),
+        ("classification", ["--metric_for_best_model", "accuracy", "--greater_is_better", "false"], False),
+        ("lens_finding", ["--metric_for_best_model", "fpr_at_tpr_50"], False),
+        ("masked_image_modeling", ["--metric_for_best_model", "reconstruction_error"], False),
+        ("anomaly_detection", [], False),
+    ],
+)
+def test_errors_are_better_when_they_are_smaller(task: str, words: list[str], larger: bool, tmp_path: Path) -> None:
+    arguments = parse_options("train", ["--output_dir", str(tmp_path), "--use_cpu", *words])[3]
+    use_metric_of(TASKS[task], arguments)
+    assert arguments.greater_is_better is larger
