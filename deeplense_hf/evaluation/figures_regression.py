@@ -80,8 +80,9 @@ def coverage_figure(
     error = np.sqrt(nominal * (1 - nominal) / len(truths))
     axes.fill_between(nominal, nominal - error, nominal + error, color=GREY, alpha=0.25, linewidth=0)
     axes.plot(nominal, observed, color=COLOURS[0], linewidth=1.6, label="as normal distributions")
-    stated = [report.metrics[f"coverage_{level}_{target}"].value for level in ("68", "95")]
-    axes.plot((norm.cdf(1) - norm.cdf(-1), 0.95), stated, "o", color=COLOURS[1], label="as stated, 68% and 95%")
+    scores = [report.metrics[f"coverage_{level}_{target}"].value for level in ("68", "95")]
+    stated = [np.nan if value is None else value for value in scores]
+    axes.plot((0.68, 0.95), stated, "o", color=COLOURS[1], label="as the model states them")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="nominal share", ylabel=f"share of true {target} inside")
     axes.set_title(title("Coverage of intervals", report))

@@ -119,14 +119,13 @@ def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
 def _target_answers(config: Any, values: torch.Tensor, deviations: torch.Tensor) -> dict[str, dict[str, Any]]:
     """Return value and interval of each target of one image; both tensors are `(1, targets)`."""
     units = config.target_units or [""] * values.shape[-1]
-    numbers = [tensor.cpu().double().numpy() for tensor in (values, deviations)]
-    lows, highs = intervals_95(*numbers, getattr(config, "interval_factors_95", None))
-    columns = ("value", "standard_deviation", "low_95", "high_95")
-    answers: dict[str, dict[str, Any]] = {}
-    for index, unit in enumerate(units):
-        row = (float(array[0, index]) for array in (*numbers, lows, highs))
-        answers[config.id2label[index]] = dict(zip(columns, row, strict=True)) | {"unit": unit}
-    return answers
+    value, deviation = values.cpu().double().numpy(), deviations.cpu().double().numpy()
+    low, high = intervals_95(value, deviation, getattr(config, "interval_factors_95", None))
+    columns = {"value": value, "standard_deviation": deviation, "low_95": low, "high_95": high}
+    return {
+        config.id2label[index]: {**{name: float(array[0, index]) for name, array in columns.items()}, "unit": unit}
+        for index, unit in enumerate(units)
+    }
 
 
 def takes_raw_images(processor: Any) -> bool:
