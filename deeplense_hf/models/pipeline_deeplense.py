@@ -14,7 +14,7 @@ import torch
 from transformers import ImageClassificationPipeline
 from transformers.pipelines.base import Pipeline
 
-from .answers import DEVIATIONS_OF_95, prediction_sets
+from .answers import intervals_95, prediction_sets
 from .image_reading import image_from_bytes
 
 
@@ -119,17 +119,13 @@ def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
 def _target_answers(config: Any, values: torch.Tensor, deviations: torch.Tensor) -> dict[str, dict[str, Any]]:
     """Return value and interval of each target of one image; both tensors are `(1, targets)`."""
     units = config.target_units or [""] * values.shape[-1]
-    answers = {}
-    for index, unit in enumerate(units):
-        value, deviation = float(values[0, index]), float(deviations[0, index])
-        answers[config.id2label[index]] = {
-            "value": value,
-            "standard_deviation": deviation,
-            "low_95": value - DEVIATIONS_OF_95 * deviation,
-            "high_95": value + DEVIATIONS_OF_95 * deviation,
-            "unit": unit,
-        }
-    return answers
+    value, deviation = values.cpu().double().numpy(), deviations.cpu().double().numpy()
+    low, high = intervals_95(value, deviation, getattr(config, "interval_factors_95", None))
+    columns = {"value": value, "standard_deviation": deviation, "low_95": low, "high_95": high}
+    return {
+        config.id2label[index]: {**{name: float(array[0, index]) for name, array in columns.items()}, "unit": unit}
+        for index, unit in enumerate(units)
+    }
 
 
 def takes_raw_images(processor: Any) -> bool:
