@@ -81,6 +81,17 @@ def test_unknown_targets_do_not_count() -> None:
     torch.testing.assert_close(gaussian_negative_log_likelihood(means, variances, half), expected)
 
 
+@pytest.mark.parametrize("auto_class", [AutoModelForMaskedImageModeling, AutoModelForAnomalyDetection])
+def test_masked_images_need_the_bands_of_the_model(auto_class: Any) -> None:
+    model = make(auto_class, num_channels=3)
+    with pytest.raises(
+        ValueError, match=r"has shape \(3, 1, 32, 32\), but the model takes \(batch, 3, height, width\)"
+    ):
+        model(images())
+    with pytest.raises(ValueError, match="pixel_values is missing"):
+        model()
+
+
 @pytest.mark.parametrize("preset", FAMILIES)
 def test_hidden_squares_cannot_be_seen(preset: str) -> None:
     model = make(AutoModelForMaskedImageModeling, preset).eval()
