@@ -72,6 +72,12 @@ def test_regression_answers_in_units() -> None:
     assert (constant(images()).standard_deviations == 1).all()
 
 
+def test_targets_of_another_shape_are_refused() -> None:
+    model = make(AutoModelForImageRegression, num_labels=1)
+    with pytest.raises(ValueError, match=r"labels have shape \(3,\), but \(batch, num_labels\), \(3, 1\), is needed"):
+        model(images(), labels=torch.zeros(3))
+
+
 def test_unknown_targets_do_not_count() -> None:
     means, variances = torch.randn(4, 2), torch.randn(4, 2)
     targets = torch.randn(4, 2)
