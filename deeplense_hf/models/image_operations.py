@@ -119,8 +119,9 @@ class ImageOperations:
         Raises:
             ValueError: If the images lack a band, or the pixel scale is needed and missing.
         """
-        images = match_bands(select_bands(images, self.bands).float(), self.num_channels)
-        images = fill_missing(images)
+        # holes first, since NaN equals nothing, not even itself in another band of a grey picture
+        images = fill_missing(select_bands(images, self.bands).float())
+        images = match_bands(images, self.num_channels)
         if self.background == "border_median":
             images = subtract_background(images, self.border_width)
         if self.target_pixel_scale is not None:

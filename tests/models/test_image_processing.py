@@ -137,6 +137,9 @@ def test_bands_are_chosen_in_order() -> None:
 def test_number_of_bands_is_checked_and_grey_pictures_in_colour_are_grey() -> None:
     grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
     np.testing.assert_array_equal(process(grey.convert("RGB"), num_channels=1), process(grey))
+    with_a_hole = IMAGE.copy()
+    with_a_hole[3, 4] = np.nan
+    np.testing.assert_array_equal(process(np.stack([with_a_hole] * 3), num_channels=1), process(with_a_hole))
     colours = np.stack([IMAGE, 2 * IMAGE, IMAGE])
     for bands in (1, 2):
         with pytest.raises(ValueError, match=f"has 3 band.*takes {bands}"):
