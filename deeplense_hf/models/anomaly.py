@@ -58,13 +58,13 @@ class NormalImages(nn.Module):
 
     @property
     def has_images(self) -> bool:
-        """Whether there are normal images to compare with; a compiled model cannot look, and takes it for granted."""
-        return torch.compiler.is_compiling() or bool(self._is_filled().any())
+        """Whether there are normal images to compare with."""
+        return bool(self._is_filled().any())
 
     @property
     def has_scale(self) -> bool:
-        """Whether the scale of scores is known; a compiled model cannot look, and its scores are no numbers then."""
-        return torch.compiler.is_compiling() or bool(self.score_std.isfinite())
+        """Whether the scale of scores is known."""
+        return bool(self.score_std.isfinite())
 
     def _is_filled(self) -> Tensor:
         """Tell which places hold a normal image, `(references,)`."""
