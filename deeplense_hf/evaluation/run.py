@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 METRICS_FILE = "metrics.json"
 _DECIMALS = 6
 _FEWEST_OF_A_MORPHOLOGY = 50
+_ROWS_NAMED = 5
 
 
 @dataclass
@@ -207,6 +208,7 @@ def build_report(
 
     from deeplense_hf.lens_metrics.bootstrap import score_intervals
 
+    _check_finite(predictions, f"'{dataset_name}', split {split}")
     task, references = predictor.task, predictions.references
     rows = len(references.rows)
 
@@ -248,6 +250,22 @@ def build_report(
         seed=seed,
         library_versions=_library_versions(),
     )
+
+
+def _check_finite(predictions: "DatasetPredictions", where: str) -> None:
+    """Refuse answers that are no numbers, which sorting would take for the highest scores."""
+    import numpy as np
+
+    from deeplense_hf.tasks.task import finite_rows
+
+    broken = np.flatnonzero(~finite_rows(predictions.answers))
+    if len(broken):
+        rows = [int(row) for row in predictions.references.rows[broken[:_ROWS_NAMED]]]
+        raise ValueError(
+            f"the model's answers for {len(broken)} of {len(predictions.references.rows)} images of {where} are not "
+            f"finite (rows {', '.join(map(str, rows))}{', ...' if len(broken) > _ROWS_NAMED else ''}); remove these "
+            "images, or train the model again."
+        )
 
 
 def _by_morphology(

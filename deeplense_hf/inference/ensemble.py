@@ -1,7 +1,7 @@
 """The command `ensemble`: several trained models as one model folder."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,7 +31,11 @@ class EnsembleOptions:
         },
     )
     dataset: str | None = field(
-        default=None, metadata={"help": "data set that weights or temperatures are found on; any name that train takes"}
+        default=None,
+        metadata={
+            "help": "data set that weights, temperatures, and 95-percent sets or intervals are found on; any name that "
+            "train takes; without one there are no sets, and intervals are those of the members"
+        },
     )
     split: str = field(default="validation", metadata={"help": "its split; never the one that is tested on"})
     images_per_class: int | None = field(
@@ -52,10 +56,8 @@ class EnsembleOptions:
             raise ValueError(f"models={' '.join(self.models)} is no ensemble; give at least two.")
         if self.weighting != "uniform" and self.dataset is None:
             raise ValueError(f"weighting='{self.weighting}' needs --dataset to find it on.")
-        if self.weighting == "uniform" and self.dataset is not None:
-            raise ValueError("weighting='uniform' looks at no data; leave out --dataset or choose another weighting.")
         if self.split == "test":
-            raise ValueError("split='test' is for testing alone; find weights on another split.")
+            raise ValueError("split='test' is for testing alone; find weights and calibrate on another split.")
 
 
 def ensemble(options: EnsembleOptions) -> None:
@@ -72,10 +74,6 @@ def ensemble(options: EnsembleOptions) -> None:
     """
     from transformers.utils.logging import disable_progress_bar
 
-    from deeplense_hf.data.loading import load_lenses
-    from deeplense_hf.tasks.calibration import best_temperature
-
-    from .ensemble_weights import best_weights, log_losses
     from .predictor import Predictor
 
     disable_progress_bar()  # bars of loading and saving weights, which take no time
@@ -83,30 +81,103 @@ def ensemble(options: EnsembleOptions) -> None:
     _check_output_dir(output_dir, options)
     predictors = [Predictor.from_pretrained(name, options.device) for name in options.models]
     check_members(options.models, predictors)
-    weights, temperatures, scores = [1 / len(predictors)] * len(predictors), [1.0] * len(predictors), None
-    if options.dataset is not None:
-        if predictors[0].task.name == "regression":
-            raise ValueError(
-                f"weighting='{options.weighting}' weighs probabilities, and '{options.models[0]}' estimates "
-                "quantities; join such models with weighting='uniform'."
-            )
-        splits = load_lenses(options.dataset, seed=options.seed, images_per_class=options.images_per_class)
-        if options.split not in splits:
-            raise ValueError(f"'{options.dataset}' has no split '{options.split}'; it has {', '.join(splits)}.")
-        labels, logits = logits_of(predictors, splits[options.split], options.batch_size)
-        if options.weighting == "temperature":
-            temperatures = [best_temperature(member, labels) for member in logits]
-        else:
-            weights = best_weights(logits, labels)
-        scores = log_losses(logits, labels, weights, temperatures)
-    model = build_ensemble(predictors, weights, temperatures)
-    _save(model, output_dir, options, weights, temperatures, scores)
+    regression = predictors[0].task.name == "regression"
+    if regression and options.weighting != "uniform":
+        raise ValueError(
+            f"weighting='{options.weighting}' weighs probabilities, and '{options.models[0]}' estimates "
+            "quantities; join such models with weighting='uniform'."
+        )
+    scores = None
+    if options.dataset is not None and not regression:
+        model, scores = _joined_classifiers(predictors, _split(options), options)
+    else:
+        model = build_ensemble(predictors, *_equal(predictors))
+        if options.dataset is not None:
+            calibrate_intervals(predictors[0], model, _split(options), options.batch_size)
+    _save(model, output_dir, options, scores)
+    _announce(model.config, options, scores)
+    print(f"written: {output_dir}")
+
+
+def _announce(config: Any, options: EnsembleOptions, scores: Sequence[float] | None) -> None:
+    """Say how the members count, and what was found on the data."""
     for number, name in enumerate(options.models):
         loss = "" if scores is None else f"  log loss {scores[number]:.4f}"
-        print(f"weight {weights[number]:.3f}  temperature {temperatures[number]:.3f}{loss}  {name}")
-    if scores is not None:
-        print(f"ensemble on {options.dataset}, split {options.split}: log loss {scores[-1]:.4f}")
-    print(f"written: {output_dir}")
+        print(f"weight {config.weights[number]:.3f}  temperature {config.temperatures[number]:.3f}{loss}  {name}")
+    if options.dataset is None:
+        return
+    if scores is None:
+        found = f"standard deviations times {', '.join(f'{factor:.3f}' for factor in config.interval_factors)}"
+    else:
+        found = f"temperature {config.joint_temperature:.3f}, log loss {scores[-1]:.4f}"
+    print(f"ensemble on {options.dataset}, split {options.split}: {found}")
+
+
+def _equal(predictors: Sequence["Predictor"]) -> tuple[list[float], list[float]]:
+    """Return equal weights, and temperatures that change nothing."""
+    return [1 / len(predictors)] * len(predictors), [1.0] * len(predictors)
+
+
+def _split(options: EnsembleOptions) -> "Dataset":
+    """Load the images that the ensemble is fitted to."""
+    from deeplense_hf.data.loading import load_lenses
+
+    splits = load_lenses(str(options.dataset), seed=options.seed, images_per_class=options.images_per_class)
+    if options.split not in splits:
+        raise ValueError(f"'{options.dataset}' has no split '{options.split}'; it has {', '.join(splits)}.")
+    return splits[options.split]
+
+
+def _joined_classifiers(
+    predictors: Sequence["Predictor"], dataset: "Dataset", options: EnsembleOptions
+) -> "tuple[PreTrainedModel, list[float]]":
+    """Join classifiers as the weighting says, calibrate them together, and return the log losses of all and of it."""
+    from deeplense_hf.tasks.calibration import best_temperature
+
+    from .ensemble_weights import best_weights, joint_logits, log_losses
+
+    labels, logits = logits_of(predictors, dataset, options.batch_size)
+    weights, temperatures = _equal(predictors)
+    if options.weighting == "temperature":
+        temperatures = [best_temperature(member, labels) for member in logits]
+    elif options.weighting == "validation":
+        weights = best_weights(logits, labels)
+    model = build_ensemble(predictors, weights, temperatures)
+    task: Any = predictors[0].task
+    # as a single classifier is finished: a mean of probabilities is less sure than its parts, and has sets of its own
+    task.calibrate(model, joint_logits(logits, weights, temperatures), labels)
+    return model, log_losses(logits, labels, weights, temperatures, model.config.joint_temperature)
+
+
+def calibrate_intervals(first: "Predictor", model: "PreTrainedModel", dataset: "Dataset", batch_size: int) -> None:
+    """Finish an ensemble of estimators as a single one is finished after its training.
+
+    Args:
+        first: The first member, whose targets are the ensemble's.
+        model: The ensemble; changed in place.
+        dataset: Images that no member learnt from.
+        batch_size: Images at a time.
+
+    Raises:
+        ValueError: If the data set knows none of the targets.
+    """
+    import torch
+
+    from deeplense_hf.data.loading import LensImageDecoder
+
+    task: Any = first.task
+    rows, decoder, targets = task.references(dataset).rows, LensImageDecoder(dataset), task.targets(dataset)
+
+    def processed(name: str, half: int | None = None) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield raw images, which the members process, and their targets."""
+        for start in range(0, len(rows), batch_size):
+            chosen = rows[start : start + batch_size]
+            batch = {"pixel_values": decoder[chosen], "labels": targets[chosen]}
+            yield {key: torch.from_numpy(value).to(first.device) for key, value in batch.items()}
+
+    torch.nn.Module.to(model, first.device)
+    with torch.no_grad():
+        task.finish(model, processed, ("validation",))
 
 
 def _check_output_dir(output_dir: Path, options: EnsembleOptions) -> None:
@@ -259,30 +330,27 @@ def _plain(config: Any) -> dict[str, Any]:
     return {name: value for name, value in config.to_dict().items() if name not in unrelated}
 
 
-def _save(
-    model: "PreTrainedModel",
-    output_dir: Path,
-    options: EnsembleOptions,
-    weights: Sequence[float],
-    temperatures: Sequence[float],
-    scores: Sequence[float] | None,
-) -> None:
+def _save(model: "PreTrainedModel", output_dir: Path, options: EnsembleOptions, scores: Sequence[float] | None) -> None:
     """Write model, processor and how they came about; all of it or nothing, in place of an earlier ensemble."""
     from deeplense_hf.data.staging import replaced_folder
     from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 
+    config = model.config
     about = {
         "members": list(options.models),
         "weighting": options.weighting,
-        "weights": list(weights),
-        "temperatures": list(temperatures),
+        "weights": list(config.weights),
+        "temperatures": list(config.temperatures),
+        "joint_temperature": config.joint_temperature,
+        "prediction_set_threshold": config.prediction_set_threshold,
+        "interval_factors": config.interval_factors,
         "dataset": options.dataset,
         "split": options.split if options.dataset else None,
         "log_loss_of_members": None if scores is None else list(scores[:-1]),
         "log_loss_of_ensemble": None if scores is None else scores[-1],
     }
     # members process raw images themselves
-    processor = DeepLenseImageProcessor(num_channels=model.config.num_channels, stretch="none", normalisation="none")
+    processor = DeepLenseImageProcessor(num_channels=config.num_channels, stretch="none", normalisation="none")
     # what was evaluated in an earlier ensemble's folder is not true of this one
     with replaced_folder(output_dir) as place:
         model.save_pretrained(place)

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SMALLEST = 1e-300
+# the ensemble's own, in single precision
+_SMALLEST_TOGETHER = 1e-30
 
 
 def best_weights(logits: "Sequence[NDArray[np.float64]]", labels: "NDArray[np.int64]") -> list[float]:
@@ -47,11 +49,36 @@ def best_weights(logits: "Sequence[NDArray[np.float64]]", labels: "NDArray[np.in
     return normalised
 
 
+def joint_logits(
+    logits: "Sequence[NDArray[np.float64]]", weights: Sequence[float], temperatures: Sequence[float]
+) -> "NDArray[np.float64]":
+    """Join the answers of members as the ensemble does, before its own temperature.
+
+    Args:
+        logits: Of each member, `(n, classes)`.
+        weights: How much each counts.
+        temperatures: What the logits of each are divided by.
+
+    Returns:
+        Logarithms of the mean probabilities, `(n, classes)`.
+    """
+    import numpy as np
+    from scipy.special import softmax
+
+    parts = [
+        weight * softmax(member / temperature, axis=1)
+        for member, weight, temperature in zip(logits, weights, temperatures, strict=True)
+    ]
+    joined: NDArray[np.float64] = np.log(np.maximum(np.sum(parts, axis=0), _SMALLEST_TOGETHER))
+    return joined
+
+
 def log_losses(
     logits: "Sequence[NDArray[np.float64]]",
     labels: "NDArray[np.int64]",
     weights: Sequence[float],
     temperatures: Sequence[float],
+    joint_temperature: float = 1.0,
 ) -> list[float]:
     """Score the members and what they say together.
 
@@ -60,15 +87,16 @@ def log_losses(
         labels: `(n,)`.
         weights: How much each counts.
         temperatures: What the logits of each are divided by.
+        joint_temperature: What those of the ensemble are divided by.
 
     Returns:
         Log loss of each member and, last, of the ensemble.
     """
     import numpy as np
 
+    together = joint_logits(logits, weights, temperatures) / joint_temperature
     scaled = [member / temperature for member, temperature in zip(logits, temperatures, strict=True)]
-    of_truth = _of_truth(scaled, labels)
-    parts = [*of_truth, np.asarray(weights) @ of_truth]
+    parts = _of_truth([*scaled, together], labels)
     return [-float(np.log(np.maximum(part, _SMALLEST)).mean()) for part in parts]
 
 

@@ -213,6 +213,8 @@ def _answer_alike(group: list["InputImage"], predictor: "Answerer") -> list["Pre
     """Answer for images of one shape; if the batch is refused, find out which image is to blame."""
     import numpy as np
 
+    from deeplense_hf.tasks.task import finite_rows
+
     from .prediction_store import PredictionRow
 
     images = [image.image for image in group if image.image is not None]
@@ -226,8 +228,7 @@ def _answer_alike(group: list["InputImage"], predictor: "Answerer") -> list["Pre
         if len(group) == 1:
             return [PredictionRow(group[0].path, group[0].index, None, " ".join(str(error).split()))]
         return [row for image in group for row in _answer_alike([image], predictor)]
-    finite = np.all([np.isfinite(part.reshape(len(group), -1)).all(axis=1) for part in answers.values()], axis=0)
-    table = predictor.task.table(answers)
+    finite, table = finite_rows(answers), predictor.task.table(answers)
     return [
         PredictionRow(image.path, image.index, {name: column[row] for name, column in table.items()}, None)
         if finite[row]

@@ -125,14 +125,22 @@ class Predictor:
 
         Raises:
             ValueError: If the images are not such a batch, have another number of bands than the model takes,
-                or the processor refuses them.
+                or the processor refuses them; or if the model was never fitted to what it compares images with.
         """
         if images.ndim != 4 or len(images) == 0:
             raise ValueError(f"images have shape {images.shape}, but (batch, bands, height, width) is needed.")
         self.check_bands(images.shape[1], "the image", "select bands first")
         with torch.inference_mode():
             pixel_values = self.pixel_values(images, pixel_scale)
-            outputs = self.model(pixel_values=pixel_values.to(self.device, self.model.dtype))
+            # what processes raw images itself takes them in single precision, whatever its weights are in
+            dtype = getattr(self.model, "input_dtype", self.model.dtype)
+            outputs = self.model(pixel_values=pixel_values.to(self.device, dtype))
+        absent = [key for key in self.task.output_keys if outputs.get(key) is None]
+        if absent:
+            raise ValueError(
+                f"the model gives no {absent[0]}, for it has not been fitted to data after its weights were found; "
+                "train it with deeplense-hf train."
+            )
         return self.task.answers({key: outputs[key].cpu().double().numpy() for key in self.task.output_keys})
 
     def probabilities(

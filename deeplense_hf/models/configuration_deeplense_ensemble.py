@@ -15,6 +15,7 @@ class DeepLenseEnsembleConfig(DeepLenseHeadConfig):
         orders: For each member which of its outputs is which of the ensemble's.
         weights: How much each member counts; they sum to one.
         temperatures: What the logits of each member are divided by; ones for regression.
+        joint_temperature: What the logarithms of the mean probabilities are divided by.
         num_channels: Bands of a raw image.
         **kwargs: The options of `DeepLenseHeadConfig` and of transformers' `PreTrainedConfig`.
 
@@ -29,6 +30,7 @@ class DeepLenseEnsembleConfig(DeepLenseHeadConfig):
     orders: Sequence[Sequence[int]] = ()
     weights: Sequence[float] = ()
     temperatures: Sequence[float] = ()
+    joint_temperature: float = 1.0
     num_channels: int = 1
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -41,6 +43,8 @@ class DeepLenseEnsembleConfig(DeepLenseHeadConfig):
             raise ValueError(f"weights={list(self.weights)} must not be negative and sum to one.")
         if count and not min(self.temperatures) > 0:
             raise ValueError(f"temperatures={list(self.temperatures)} must be positive.")
+        if not self.joint_temperature > 0:
+            raise ValueError(f"joint_temperature={self.joint_temperature} must be positive.")
         super().__post_init__(**kwargs)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization as init
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple
@@ -64,8 +65,15 @@ class MaskedImageModelingMixin(PooledHeadMixin):
         """Make the decoder and the value that hides pixels."""
         channels = self.config.num_channels
         self.decoder = PixelDecoder(self.config.hidden_size, self.config.output_stride, channels)
-        # zeros, as the mean of a standardised image; learnt from there
         self.mask_value = nn.Parameter(torch.zeros(channels))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Set initial weights, also of what a checkpoint lacks."""
+        super()._init_weights(module)  # type: ignore[misc] # the next base is the family's PreTrainedModel
+        if isinstance(module, MaskedImageModelingMixin):
+            # as the mean of a standardised image; learnt from there
+            init.zeros_(module.mask_value)
 
     @can_return_tuple
     def forward(

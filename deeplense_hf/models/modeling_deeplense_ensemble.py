@@ -74,8 +74,13 @@ class DeepLenseEnsemblePreTrainedModel(DeepLensePreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Do nothing: members have their own weights."""
 
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """Type that raw images are to be given in; half precision would lose what members' processing brings out."""
+        return torch.float32
+
     def answers(self, pixel_values: Tensor | None) -> list[Any]:
-        """Ask every member.
+        """Ask every member, in the precision of its own weights.
 
         Args:
             pixel_values: Raw images, `(batch, num_channels, height, width)`.
@@ -84,7 +89,10 @@ class DeepLenseEnsemblePreTrainedModel(DeepLensePreTrainedModel):
             The members' outputs.
         """
         images = check_pixels(pixel_values, self.config.num_channels)
-        return [member(process(images)) for member, process in zip(self.members, self.operations, strict=True)]
+        members: Any = self.members
+        return [
+            member(process(images).to(member.dtype)) for member, process in zip(members, self.operations, strict=True)
+        ]
 
 
 class DeepLenseEnsembleForImageClassification(DeepLenseEnsemblePreTrainedModel):
@@ -98,6 +106,14 @@ class DeepLenseEnsembleForImageClassification(DeepLenseEnsemblePreTrainedModel):
         arXiv:1706.04599.
     """
 
+    def divide_logits(self, temperature: float) -> None:
+        """Make the ensemble less (or, below one, more) sure of itself, for good; its members stay as they are.
+
+        Args:
+            temperature: What logits are divided by from now on.
+        """
+        self.config.joint_temperature *= temperature
+
     @can_return_tuple
     def forward(
         self, pixel_values: Tensor | None = None, labels: Tensor | None = None, **kwargs: Any
@@ -110,7 +126,7 @@ class DeepLenseEnsembleForImageClassification(DeepLenseEnsemblePreTrainedModel):
             **kwargs: `return_dict`.
 
         Returns:
-            Logarithms of the mean probabilities for logits, and the loss if labels were given.
+            Logarithms of the mean probabilities over `joint_temperature` for logits, and the loss if labels were given.
         """
         probabilities = torch.stack(
             [
@@ -124,7 +140,7 @@ class DeepLenseEnsembleForImageClassification(DeepLenseEnsemblePreTrainedModel):
                 )
             ]
         ).sum(dim=0)
-        logits = probabilities.clamp(min=_SMALLEST).log()
+        logits = probabilities.clamp(min=_SMALLEST).log() / self.config.joint_temperature
         loss = None if labels is None else self.loss_function(labels, logits, self.config)
         return DeepLenseClassifierOutput(loss=loss, logits=logits)
 
@@ -150,16 +166,20 @@ class DeepLenseEnsembleForImageRegression(DeepLenseEnsemblePreTrainedModel):
             **kwargs: `return_dict`.
 
         Returns:
-            Expected values and standard deviations.
+            Expected values, and standard deviations times `interval_factors`.
         """
         pairs = zip(self.answers(pixel_values), self.config.orders, strict=True)
-        parts = [(output.predictions[:, order], output.standard_deviations[:, order]) for output, order in pairs]
+        parts = [
+            (output.predictions[:, order].float(), output.standard_deviations[:, order].float())
+            for output, order in pairs
+        ]
         means = torch.stack([mean for mean, _ in parts])
         deviations = torch.stack([deviation for _, deviation in parts])
         weights = means.new_tensor(self.config.weights)[:, None, None]
         mean = (weights * means).sum(dim=0)
         variance = (weights * (deviations**2 + (means - mean) ** 2)).sum(dim=0)
-        return DeepLenseRegressionOutput(predictions=mean, standard_deviations=variance.sqrt())
+        factors = mean.new_tensor(self.config.interval_factors or [1.0] * mean.shape[1])
+        return DeepLenseRegressionOutput(predictions=mean, standard_deviations=variance.sqrt() * factors)
 
 
 def _as_tuples(options: dict[str, Any]) -> dict[str, Any]:

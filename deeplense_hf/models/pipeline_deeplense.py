@@ -98,8 +98,13 @@ class LensClassificationPipeline(Pipeline):
             return _class_answer(config, outputs["logits"].float())
         if outputs.get("predictions") is not None:
             return {"targets": _target_answers(config, outputs["predictions"], outputs["standard_deviations"])}
-        name = "anomaly_score" if outputs.get("anomaly_score") is not None else "reconstruction_error"
-        return {name: float(outputs[name].reshape(-1)[0])}
+        for name in ("anomaly_score", "reconstruction_error"):
+            if outputs.get(name) is not None:
+                return {name: float(outputs[name].reshape(-1)[0])}
+        raise ValueError(
+            "the model gives no anomaly_score, for it has not been fitted to normal images; train it with deeplense-hf "
+            "train."
+        )
 
 
 def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
@@ -152,7 +157,8 @@ def raw_inputs(pipeline: Pipeline, image: Any, timeout: float | None, **options:
         image = _image_of_text(image, timeout)
     processor: Any = pipeline.image_processor
     inputs = processor(images=image, return_tensors="pt", **options)
-    converted: dict[str, Any] = inputs.to(pipeline.dtype)
+    # what processes raw images itself takes them in single precision, whatever its weights are in
+    converted: dict[str, Any] = inputs.to(getattr(pipeline.model, "input_dtype", pipeline.dtype))
     return converted
 
 

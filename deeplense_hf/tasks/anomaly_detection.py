@@ -1,6 +1,7 @@
 """How unlike normal lenses a lens is, learnt from normal ones alone."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,9 +14,12 @@ from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import LABEL
 from deeplense_hf.lens_metrics.detection_scores import weighted_anomaly_scores
 from deeplense_hf.models import AutoModelForAnomalyDetection
+from deeplense_hf.models.anomaly import FEWEST_NORMAL_IMAGES
 
 from .options import TaskOptions
-from .task import Arrays, ProcessedSplit, References, Task, class_names_of, groups_of
+from .task import Arrays, ProcessedSplit, References, Task, class_names_of, groups_of, rows_of_half
+
+logger = logging.getLogger(__name__)
 
 ANOMALY_SCORE = "anomaly_score"
 # normal images whose features are averaged; more would not change mean and covariance noticeably
@@ -70,7 +74,21 @@ class AnomalyDetectionTask(Task):
                     f"'{name}' has only anomalies ({found}) to learn from and no image of class "
                     f"'{task.normal_class}'; add some or choose --normal_class."
                 )
+        if "validation" in splits:
+            task._check_counts(splits, name)
         return task
+
+    def _check_counts(self, splits: DatasetDict, name: str) -> None:
+        """Refuse too few normal images for statistics of features or of scores."""
+        for split, half in _images_of_features_and_of_scores(splits):
+            found = len(rows_of_half(splits[split], self.training_rows(splits[split]), half))
+            if found < FEWEST_NORMAL_IMAGES:
+                what = f"{split} images" if half is None else f"half of the {split} systems"
+                raise ValueError(
+                    f"anomalies are told by the spread of normal images, which needs at least {FEWEST_NORMAL_IMAGES} "
+                    f"of class '{self.normal_class}', better hundreds, and among {what} of '{name}' there are {found}; "
+                    "add some."
+                )
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
@@ -104,15 +122,23 @@ class AnomalyDetectionTask(Task):
     def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:
         """Take over the statistics of normal training images, and the scores of normal validation images; see `Task`.
 
-        A stream has no training split; then both come from validation images.
+        A stream has no training split; then the former are those of half the validation systems, and the latter of the
+        others: images are more like statistics that they are part of than new ones are.
         """
+        of_features, of_scores = _images_of_features_and_of_scores(splits)
         features: list[Any] = []
-        for batch in processed("train" if "train" in splits else "validation"):
+        for batch in processed(*of_features):
             features.append(model.pooled(batch["pixel_values"]))
             if sum(map(len, features)) >= IMAGES_OF_STATISTICS:
                 break
-        model.normal.fit(torch.cat(features))
-        scores = [model.raw_score(batch["pixel_values"]) for batch in processed("validation")]
+        fitted = torch.cat(features)
+        if self.score != "reconstruction" and len(fitted) <= fitted.shape[1]:
+            logger.warning(
+                "what is normal is told by %d images with %d features each; scores mean more with more images.",
+                *fitted.shape,
+            )
+        model.normal.fit(fitted)
+        scores = [model.raw_score(batch["pixel_values"]) for batch in processed(*of_scores)]
         model.normal.fit_scores(torch.cat(scores))
 
     def references(self, dataset: Dataset) -> References:
@@ -156,3 +182,8 @@ class AnomalyDetectionTask(Task):
             ("average precision, all anomalies", "average_precision"),
             *((f"average precision, {name}", f"average_precision_{name}") for name in anomalous),
         ]
+
+
+def _images_of_features_and_of_scores(splits: Collection[str]) -> tuple[tuple[str, int | None], tuple[str, int | None]]:
+    """Say which images the features are taken of and which the scores, as split and half; no image is among both."""
+    return (("train", None), ("validation", None)) if "train" in splits else (("validation", 0), ("validation", 1))

@@ -122,11 +122,20 @@ class ClassificationTask(Task):
         for batch in processed("validation"):
             logits.append(model(pixel_values=batch["pixel_values"]).logits.cpu().double().numpy())
             labels.append(batch["labels"].cpu().numpy())
-        all_logits, truths = np.concatenate(logits), np.concatenate(labels)
-        temperature = best_temperature(all_logits, truths)
+        self.calibrate(model, np.concatenate(logits), np.concatenate(labels))
+
+    def calibrate(self, model: Any, logits: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
+        """Give a model the temperature and the threshold of sets that fit its logits.
+
+        Args:
+            model: The model; changed in place.
+            logits: What it gives for images that it did not learn from, `(n, classes)`.
+            labels: Their classes, `(n,)`.
+        """
+        temperature = best_temperature(logits, labels)
         model.divide_logits(temperature)
-        probabilities = softmax(all_logits / temperature, axis=1)
-        model.config.prediction_set_threshold = prediction_set_threshold(probabilities, truths)
+        probabilities = softmax(logits / temperature, axis=1)
+        model.config.prediction_set_threshold = prediction_set_threshold(probabilities, labels)
 
     def references(self, dataset: Dataset) -> References:
         """Return the labelled rows and their labels; see `Task`."""

@@ -1,21 +1,35 @@
 """`Task`: the one object that knows target, head, answers and scores of what is asked of an image."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import LABEL, UNLABELLED
+from deeplense_hf.data.schema import LABEL, SYSTEM_ID, UNLABELLED
 
 from .options import TaskOptions
 
 Arrays = Mapping[str, NDArray[Any]]
-ProcessedSplit = Callable[[str], Iterator[dict[str, Any]]]
+
+
+class ProcessedSplit(Protocol):
+    """Gives the images of a split as a model takes them."""
+
+    def __call__(self, name: str, half: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the processed `training_rows` of a split.
+
+        Args:
+            name: Name of the split.
+            half: 0 or 1 for the rows of one half of the systems, see `rows_of_half`; all rows when absent.
+
+        Yields:
+            Batches of `pixel_values`, and `labels` where there are targets.
+        """
 
 
 def reference_split(splits: DatasetDict) -> Dataset:
@@ -184,8 +198,7 @@ class Task(ABC):
 
         Args:
             model: The model, in evaluation mode; changed in place.
-            processed: Yields the processed `training_rows` of a split, batch by batch: `pixel_values`, and `labels`
-                where there are targets.
+            processed: Yields the processed `training_rows` of a split, batch by batch.
             splits: Names of the splits; the test split is not to be touched.
         """
 
@@ -272,6 +285,42 @@ class Task(ABC):
         """
         scores = self.weighted_scores(references, answers, np.ones((1, len(references.rows))))
         return {name: float(value[0]) for name, value in scores.items() if np.isfinite(value[0])}
+
+
+def finite_rows(answers: Arrays) -> NDArray[np.bool_]:
+    """Tell which images a model has an answer for; one that is not a number is none, and must not be ranked.
+
+    Args:
+        answers: Answers by name, each `(n, ...)`.
+
+    Returns:
+        Whether all numbers of an image's answer are finite, `(n,)`.
+    """
+    finite = [np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in answers.values()]
+    rows: NDArray[np.bool_] = np.all(finite, axis=0)
+    return rows
+
+
+def rows_of_half(dataset: Dataset, rows: NDArray[np.int64], half: int | None) -> NDArray[np.int64]:
+    """Choose the rows of one half of the lens systems, so that no system is in both halves.
+
+    Args:
+        dataset: One split.
+        rows: Rows to choose from, `(n,)`.
+        half: 0 for every other system, in the order of their first rows, 1 for the others; None for all.
+
+    Returns:
+        The chosen ones; without a column of systems each row is its own.
+    """
+    if half is None:
+        return rows
+    systems = LensImageDecoder(dataset).column(SYSTEM_ID)[rows] if SYSTEM_ID in dataset.features else rows
+    number: dict[Any, int] = {}
+    numbers = [
+        number.setdefault(row if system is None else system, len(number))
+        for row, system in zip(rows.tolist(), systems.tolist(), strict=True)
+    ]
+    return rows[np.array(numbers, dtype=np.int64) % 2 == half]
 
 
 def groups_of(dataset: Dataset) -> tuple[NDArray[np.int64], tuple[str, ...]]:

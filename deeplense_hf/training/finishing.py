@@ -6,7 +6,7 @@ import torch
 from datasets import DatasetDict
 
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.tasks.task import Task
+from deeplense_hf.tasks.task import Task, rows_of_half
 
 from .batches import IMAGES, LABELS, PIXEL_SCALES, LensCollator
 from .trainer import LensTrainer
@@ -26,10 +26,11 @@ def finish_model(trainer: LensTrainer, task: Task, splits: DatasetDict, collator
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     batch_size, device = trainer.args.per_device_eval_batch_size, trainer.args.device
 
-    def processed(name: str) -> Iterator[dict[str, torch.Tensor]]:
-        """Yield the images of a split, and their targets, as in evaluation."""
+    def processed(name: str, half: int | None = None) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield the images of a split, or of half its systems, and their targets, as in evaluation."""
         split = splits[name]
-        rows, decoder, targets = task.training_rows(split), LensImageDecoder(split), task.targets(split)
+        rows = rows_of_half(split, task.training_rows(split), half)
+        decoder, targets = LensImageDecoder(split), task.targets(split)
         scales = decoder.pixel_scales
         for start in range(0, len(rows), batch_size):
             chosen = rows[start : start + batch_size]

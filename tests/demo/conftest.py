@@ -37,6 +37,9 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     }
     torch.manual_seed(0)
     for name, (make, config) in options.items():
-        make(build_config("deeplense-swin-test", image_size=32, **config)).save_pretrained(folder / name)
+        model = make(build_config("deeplense-swin-test", image_size=32, **config))
+        if name == "anomalies":
+            model.normal.fit_scores(torch.tensor([0.5, 1.5]))
+        model.save_pretrained(folder / name)
         DeepLenseImageProcessor(num_channels=1, crop_size=96, size=32).save_pretrained(folder / name)
     return [str(folder / name) for name in options]

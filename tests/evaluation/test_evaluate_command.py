@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from deeplense_hf.evaluation.report import EvaluationReport
 from deeplense_hf.evaluation.run import EvaluateOptions, evaluate, evaluate_model
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.lens_metrics.classification_scores import classification_scores
+from deeplense_hf.models import DeepLenseImageProcessor
+from deeplense_hf.models.auto_classes import auto_class_of
+from deeplense_hf.models.presets import build_config
 
 FIGURES = ("roc.png", "confusion.png", "reliability.png")
 NAMES = {"model_name": "tiny", "dataset_name": "random"}
@@ -112,6 +116,42 @@ def test_without_systems_and_scales_each_image_is_its_own(
     bare = make_dataset().select_columns(["image", "label"])
     report = evaluate_model(model, processor, bare, output_dir=tmp_path, bootstrap_samples=5, **NAMES)
     assert report.n_systems == report.n == 30
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "anomaly_detection", "masked_image_modeling"])
+def test_answers_that_are_no_numbers_are_refused(
+    task: str, make_dataset: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"regression": ("einstein_radius",), "anomaly_detection": ("no_sub",)}.get(task, ("no_sub", "cdm", "axion"))
+    config = build_config(
+        "deeplense-swin-test",
+        image_size=32,
+        task=task,
+        id2label=dict(enumerate(names)),
+        label2id={name: index for index, name in enumerate(names)},
+        anomaly_score="reconstruction",
+    )
+    model = auto_class_of(config).from_config(config)
+    if task == "anomaly_detection":
+        model.normal.fit_scores(torch.tensor([0.0, 1.0]))
+    answers = Predictor.answers
+
+    def broken(self: Predictor, *arguments: Any) -> dict[str, np.ndarray]:
+        found = {name: part.copy() for name, part in answers(self, *arguments).items()}
+        for part in found.values():
+            part[[4, 7, 9, 11, 20, 21]] = np.nan
+        return found
+
+    monkeypatch.setattr(Predictor, "answers", broken)
+    dataset = make_dataset(labels=[-1] + [index % 3 for index in range(29)])
+    if "einstein_radius" in names:
+        radii = [None, *np.linspace(1, 2, 29)]
+        dataset = dataset.remove_columns("einstein_radius").add_column("einstein_radius", radii)
+    first = 4 if task == "masked_image_modeling" else 5
+    sentence = rf"for 6 of \d+ images of 'random', split test are not finite \(rows {first}, .*, \.\.\.\); remove"
+    with pytest.raises(ValueError, match=sentence):
+        evaluate_model(model, DeepLenseImageProcessor(size=32), dataset, output_dir=tmp_path, **NAMES)
+    assert not list(tmp_path.iterdir())
 
 
 def test_absent_class(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:

@@ -104,6 +104,23 @@ def test_csv_holds_the_same(run: Callable, tmp_path: Path, capsys: pytest.Captur
     assert "nothing to do" in capsys.readouterr().out
 
 
+def test_answers_that_are_no_numbers_are_told_not_given(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Predictor.answers
+
+    def broken(self: Predictor, images: np.ndarray, *scales: Any) -> dict[str, np.ndarray]:
+        found = {name: part.copy() for name, part in answers(self, images, *scales).items()}
+        for part in found.values():
+            part[2:4] = [[np.nan], [np.inf]]
+        return found
+
+    monkeypatch.setattr(Predictor, "answers", broken)
+    rows = run()
+    told = [f"{row['path']}: the model's answer is not a number." == row["error"] for row in rows]
+    assert [number for number, row in enumerate(rows) if row["error"]] == np.flatnonzero(told).tolist()
+    assert sum(told) == 4, "two of each size"
+    assert all((row["predicted_class"] is None) is bad for row, bad in zip(rows, told, strict=True))
+
+
 def test_unreadable_files_get_a_row_with_the_reason(run: Callable, image_folder: Path) -> None:
     (image_folder / "broken.npy").write_bytes(b"\x93NUMPY")
     (image_folder / "empty.npy").write_bytes(b"")

@@ -106,7 +106,10 @@ def test_another_size_learns_saves_and_loads(name: str, folders: dict[str, Path]
     model = adapt_pretrained(str(folders[name]), DeepLenseBackboneForAnomalyDetection, 1, 48, id2label={0: "no_sub"})
     images = torch.randn(2, 1, 48, 48)
     model(images).loss.backward()
-    model.eval().save_pretrained(tmp_path)
+    with torch.no_grad():
+        model.eval().normal.fit(model.pooled(images))
+        model.normal.fit_scores(torch.tensor([0.0, 1.0]))
+    model.save_pretrained(tmp_path)
     loaded, report = AutoModelForAnomalyDetection.from_pretrained(tmp_path, output_loading_info=True)
     assert not report["missing_keys"]
     with torch.no_grad():

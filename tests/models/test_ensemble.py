@@ -9,7 +9,7 @@ import torch
 from scipy.special import softmax
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from deeplense_hf.data.loading import load_lenses
+from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.inference.ensemble import (
     ENSEMBLE_FILE,
     EnsembleOptions,
@@ -22,8 +22,12 @@ from deeplense_hf.inference.ensemble_weights import best_weights, log_losses
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import AutoModelForImageRegression, DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
+from deeplense_hf.tasks.calibration import best_temperature
+from deeplense_hf.tasks.task import References
 
 CLASSES = ("no_sub", "cdm", "axion")
+TARGET = "source_x"
+EQUAL = ([1 / 3] * 3, [1.0] * 3)
 
 
 def member(preset: str, size: int, stretch: str, classes: tuple[str, ...] = CLASSES, seed: int = 0) -> Predictor:
@@ -93,6 +97,33 @@ def test_estimates_are_mixed(tmp_path: Path) -> None:
     assert loaded.config.interval_factors_95 == pytest.approx([0.25 * 3 + 0.75 * 1.96])
 
 
+@pytest.mark.parametrize("dtypes", [[torch.float16] * 3, [torch.bfloat16, torch.float32, torch.float16]])
+def test_members_answer_in_their_own_precision(
+    dtypes: list[torch.dtype], members: list[Predictor], raw: np.ndarray
+) -> None:
+    model = build_ensemble(members, *EQUAL)
+    processor = DeepLenseImageProcessor(num_channels=1, stretch="none", normalisation="none")
+    exact = Predictor(model, processor, "cpu").probabilities(raw)
+    for part, dtype in zip(model.members, dtypes, strict=True):
+        part.to(dtype)
+    together = Predictor(model, processor, "cpu")
+    # counts beyond what half precision holds are processed all the same
+    np.testing.assert_allclose(together.probabilities(raw), exact, atol=0.02)
+    assert np.isfinite(together.probabilities(raw * 1e5)).all()
+
+
+def test_raw_images_are_processed_in_single_precision(members: list[Predictor], raw: np.ndarray) -> None:
+    bright = raw + 3000  # half precision knows even counts only there, and bfloat16 every 16th
+    model = build_ensemble(members, *EQUAL)
+    exact = Predictor(model, DeepLenseImageProcessor(num_channels=1, stretch="none", normalisation="none"), "cpu")
+    seen = []
+    model.members[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].float()))
+    expected = exact.probabilities(bright)
+    found = Predictor(model.to(torch.bfloat16), exact.processor, "cpu").probabilities(bright)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    torch.testing.assert_close(seen[1], seen[0].to(torch.bfloat16).float(), rtol=0, atol=0)
+
+
 def test_weights_are_found() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(3, size=4000)
@@ -119,7 +150,6 @@ def test_members_that_do_not_fit_are_refused(members: list[Predictor]) -> None:
     [
         ({"models": ["one"]}, "is no ensemble; give at least two"),
         ({"weighting": "validation"}, "needs --dataset"),
-        ({"dataset": "model_1"}, "looks at no data"),
         ({"weighting": "validation", "dataset": "model_1", "split": "test"}, "is for testing alone"),
     ],
 )
@@ -150,12 +180,19 @@ def save(one: Predictor, folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("weighting", ["uniform", "validation", "temperature"])
+@pytest.mark.parametrize(
+    ("weighting", "dataset"),
+    [("uniform", None), ("uniform", "model_2"), ("validation", "model_2"), ("temperature", "model_2")],
+)
 def test_the_command_writes_a_folder_that_answers(
-    weighting: str, members: list[Predictor], raw: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture
+    weighting: str,
+    dataset: str | None,
+    members: list[Predictor],
+    raw: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     names = [save(one, tmp_path / f"member-{number}") for number, one in enumerate(members)]
-    dataset = None if weighting == "uniform" else "model_2"
     output_dir = tmp_path / "together"
     options = EnsembleOptions(
         models=names,
@@ -169,11 +206,38 @@ def test_the_command_writes_a_folder_that_answers(
     about = json.loads((output_dir / ENSEMBLE_FILE).read_text())
     assert about["members"] == names
     assert sum(about["weights"]) == pytest.approx(1)
+    together = Predictor.from_pretrained(output_dir, "cpu")
+    assert together.probabilities(raw).shape == (5, 3)
+    table = together.task.table(together.answers(raw))
+    assert list(table) == list(together.task.columns)
+    assert ("prediction_set_95" in table) is (dataset is not None)
     if dataset:
-        uniform = log_losses(*_asked(members), [1 / 3] * 3, [1.0] * 3)[-1]
-        assert about["log_loss_of_ensemble"] <= uniform + 1e-6
+        logits, labels = _asked(members)
+        # the calibrated ensemble is right about what it is sure of, up to the doubt that few images leave
+        assert about["log_loss_of_ensemble"] <= log_losses(logits, labels, *EQUAL)[-1] + 1e-3
         assert f"log loss {about['log_loss_of_ensemble']:.4f}" in capsys.readouterr().out
-    assert Predictor.from_pretrained(output_dir, "cpu").probabilities(raw).shape == (5, 3)
+        _, (said,) = logits_of([together], load_lenses("model_2", images_per_class=30)["validation"], 64)
+        assert about["log_loss_of_ensemble"] == pytest.approx(log_losses([said], labels, [1.0], [1.0])[-1], abs=1e-5)
+
+
+def test_an_ensemble_is_calibrated_as_a_single_model_is(members: list[Predictor]) -> None:
+    for one in members:
+        with torch.no_grad():
+            for layer in (module for module in one.model.modules() if isinstance(module, torch.nn.Linear)):
+                layer.weight.mul_(3)
+    raw = np.random.default_rng(1).poisson(60, size=(600, 1, 50, 50)).astype(np.float32)
+    model = build_ensemble(members, *EQUAL)
+    together = Predictor(model, DeepLenseImageProcessor(num_channels=1, stretch="none", normalisation="none"), "cpu")
+    before = together.probabilities(raw)
+    generator = np.random.default_rng(2)
+    labels = np.array([generator.choice(3, p=softmax(np.log(row) / 2)) for row in before])
+    members[0].task.calibrate(model, np.log(before), labels)
+    assert model.config.joint_temperature == pytest.approx(best_temperature(np.log(before), labels))
+    expected = softmax(np.log(before) / model.config.joint_temperature, axis=1)
+    calibrated = Predictor(model, together.processor, "cpu")
+    np.testing.assert_allclose(calibrated.probabilities(raw), expected, atol=1e-6)
+    scores = calibrated.task.scores(References(np.arange(600), labels, labels, CLASSES), calibrated.answers(raw))
+    assert scores["prediction_set_coverage"] == pytest.approx(0.95, abs=0.01)
 
 
 def _asked(members: list[Predictor]) -> tuple[list[np.ndarray], np.ndarray]:
@@ -191,6 +255,34 @@ def test_estimators_are_joined_as_equals_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"weighs probabilities, and .* estimates quantities"):
         ensemble(EnsembleOptions(**options, weighting="validation", dataset="model_2"))
     ensemble(EnsembleOptions(**options))
+    assert Predictor.from_pretrained(options["output_dir"], "cpu").model.config.interval_factors is None
+
+
+def test_intervals_of_estimators_are_calibrated_together(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    options = {"image_size": 32, "task": "regression", "id2label": {0: TARGET}, "label2id": {TARGET: 0}}
+    names = []
+    for number, mean in enumerate((0.5, 3.0)):
+        config = build_config(
+            "deeplense-swin-test", **options, target_mean=[mean], target_std=[0.1], interval_factors=[5.0]
+        )
+        torch.manual_seed(number)
+        one = Predictor(AutoModelForImageRegression.from_config(config), DeepLenseImageProcessor(size=32), "cpu")
+        names.append(save(one, tmp_path / str(number)))
+    together = tmp_path / "together"
+    ensemble(
+        EnsembleOptions(
+            models=names, output_dir=str(together), dataset="model_2", split="train", images_per_class=30, device="cpu"
+        )
+    )
+    predictor = Predictor.from_pretrained(together, "cpu")
+    (factor,) = predictor.model.config.interval_factors
+    assert f"standard deviations times {factor:.3f}" in capsys.readouterr().out
+    assert json.loads((together / ENSEMBLE_FILE).read_text())["interval_factors"] == [factor]
+    dataset = load_lenses("model_2", images_per_class=30)["train"]
+    decoder, truths = LensImageDecoder(dataset), predictor.task.targets(dataset)
+    answers = predictor.answers(decoder[:])
+    inside = np.abs(truths - answers["predictions"]) <= answers["standard_deviations"]
+    assert inside.mean() == pytest.approx(0.6827, abs=0.03)
 
 
 def test_a_model_or_other_work_is_never_overwritten(members: list[Predictor], tmp_path: Path) -> None:

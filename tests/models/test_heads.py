@@ -157,9 +157,57 @@ def test_few_normal_images_are_neighbours_once(tmp_path: Path) -> None:
         whitened = [model.normal.whitened(model.pooled(part)) for part in (normal, others)]
         distances = torch.cdist(whitened[1], whitened[0]).sort(dim=1).values
         torch.testing.assert_close(model.raw_score(others), distances[:, :5].mean(dim=1))
+        model.normal.references[12:] = 1e6  # as earlier versions saved the places of images that there are not
+        torch.testing.assert_close(model.raw_score(others), distances[:, :5].mean(dim=1))
+        model.normal.fit_scores(model.raw_score(normal))
         model.to(torch.bfloat16).save_pretrained(tmp_path)
         half = AutoModelForAnomalyDetection.from_pretrained(tmp_path, dtype=torch.bfloat16).eval()
         assert half(others.to(torch.bfloat16)).anomaly_score.isfinite().all()
+        assert len(half.normal.kept()) == 12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("auto_class", [AutoModelForImageClassification, AutoModelForMaskedImageModeling])
+def test_what_was_never_fitted_gives_no_score(auto_class: Any, dtype: torch.dtype, tmp_path: Path) -> None:
+    make(auto_class).save_pretrained(tmp_path)
+    leftovers = [torch.full((1000, 32), 7.0) for _ in range(20)]
+    del leftovers  # memory that is handed out again is not empty
+    model, report = AutoModelForAnomalyDetection.from_pretrained(tmp_path, dtype=dtype, output_loading_info=True)
+    assert "normal.references" in report["missing_keys"]
+    assert not model.normal.mean.any()
+    assert torch.equal(model.normal.whitening, torch.eye(32, dtype=dtype))
+    assert not len(model.normal.kept())
+    assert not model.mask_value.any()
+    model = model.float()
+    outputs = model.eval()(images())
+    assert outputs.loss.isfinite(), "training is watched in evaluation mode"
+    assert outputs.anomaly_score is None
+    with pytest.raises(ValueError, match="has not been fitted to normal images"):
+        model.raw_score(images())
+    # what is saved stays without a score, and continues to be fitted
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForAnomalyDetection.from_pretrained(tmp_path).eval()
+    assert loaded(images()).anomaly_score is None
+    with torch.no_grad():
+        loaded.normal.fit(loaded.pooled(images(20)))
+        loaded.normal.fit_scores(loaded.raw_score(images(20)))
+        assert loaded(images()).anomaly_score.isfinite().all()
+
+
+def test_too_few_or_broken_normal_images_are_refused() -> None:
+    normal = make(AutoModelForAnomalyDetection).normal
+    with pytest.raises(ValueError, match="needs the features of at least 2, better hundreds, and 1 are given"):
+        normal.fit(torch.randn(1, 32))
+    with pytest.raises(ValueError, match="needs the scores of at least 2, better hundreds, and 1 are given"):
+        normal.fit_scores(torch.ones(1))
+    broken = torch.randn(5, 32)
+    broken[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="features of 1 of 5 normal images are not finite"):
+        normal.fit(broken)
+    with pytest.raises(ValueError, match="scores of 2 of 3 normal images are not finite"):
+        normal.fit_scores(torch.tensor([1.0, torch.inf, torch.nan]))
+    assert not normal.has_images
+    assert not normal.has_scale
 
 
 @pytest.mark.parametrize("preset", FAMILIES)

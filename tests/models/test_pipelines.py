@@ -17,6 +17,7 @@ from transformers import (
     pipeline,
 )
 
+from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import AutoModelForAnomalyDetection, AutoModelForImageRegression, DeepLenseImageProcessor
 from deeplense_hf.models.auto_classes import AutoModelForLenses, auto_class_of
 from deeplense_hf.models.presets import build_config
@@ -115,11 +116,24 @@ def test_other_tasks_answer_with_their_number(
     task: str, auto_class: Any, name: str, tmp_path: Path, counts: np.ndarray
 ) -> None:
     config = build_config("deeplense-swin-test", image_size=32, task=task, anomaly_score="reconstruction")
-    auto_class.from_config(config).save_pretrained(tmp_path)
+    model = auto_class.from_config(config)
+    if task == "anomaly_detection":
+        model.normal.fit_scores(torch.tensor([0.5, 1.5]))
+    model.save_pretrained(tmp_path)
     DeepLenseImageProcessor(size=32).save_pretrained(tmp_path)
     answer = pipeline("lens-classification", model=str(tmp_path))(counts.astype(np.float32))
     assert list(answer) == [name]
     assert np.isfinite(answer[name])
+
+
+def test_a_model_that_was_never_fitted_is_told(tmp_path: Path, counts: np.ndarray) -> None:
+    config = build_config("deeplense-swin-test", image_size=32, task="anomaly_detection")
+    AutoModelForAnomalyDetection.from_config(config).save_pretrained(tmp_path)
+    DeepLenseImageProcessor(size=32).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="gives no anomaly_score, for it has not been fitted to normal images"):
+        pipeline("lens-classification", model=str(tmp_path))(counts.astype(np.float32))
+    with pytest.raises(ValueError, match="gives no anomaly_score, for it has not been fitted"):
+        Predictor.from_pretrained(tmp_path, "cpu").answers(np.ones((1, 1, 32, 32), dtype=np.float32))
 
 
 def test_what_is_no_image_is_refused_in_one_sentence(folder: Path) -> None:

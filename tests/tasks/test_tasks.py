@@ -11,7 +11,7 @@ from datasets import DatasetDict
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.options import TaskOptions
 from deeplense_hf.tasks.registry import TASKS, task_of_model
-from deeplense_hf.tasks.task import References
+from deeplense_hf.tasks.task import References, finite_rows, rows_of_half
 
 CLASSES = {
     "lens_finding": {"class_names": ("non_lens", "lens"), "labels": [0, 1] * 6},
@@ -37,6 +37,9 @@ def test_answers_become_a_table_and_scores(name: str, make_splits: Callable) -> 
     torch.manual_seed(0)
     model = task.auto_class.from_config(build_config("deeplense-swin-test", image_size=16, **task.model_options)).eval()
     references = task.references(splits["test"])
+    if name == "anomaly_detection":
+        model.normal.fit(torch.randn(20, model.config.hidden_size))
+        model.normal.fit_scores(torch.tensor([1.0, 2.0]))
     with torch.no_grad():
         outputs = model(torch.randn(len(references.rows), 1, 16, 16))
     answers = task.answers({key: outputs[key].numpy() for key in task.output_keys})
@@ -123,6 +126,62 @@ def test_intervals_of_95_percent_have_a_factor_of_their_own(
     model.config.interval_factors_95 = None
     low, high = task_of_model(model.config).intervals_95(answers)
     np.testing.assert_allclose((high - low) / 2, 1.96 * answers["standard_deviations"])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_scale_of_anomalies_is_of_images_that_the_features_are_not_of(
+    streamed: bool, make_splits: Callable
+) -> None:
+    task, _ = make_task("anomaly_detection", make_splits)
+    torch.manual_seed(0)
+    model = task.auto_class.from_config(build_config("deeplense-swin-test", image_size=16, **task.model_options)).eval()
+    pixels = torch.randn(200, 1, 16, 16)
+    parts = {("train", None): pixels[:100], ("validation", None): pixels[100:]}
+    if streamed:
+        parts = {("validation", 0): pixels[:100], ("validation", 1): pixels[100:]}
+
+    def processed(split: str, half: int | None = None) -> Any:
+        yield {"pixel_values": parts[split, half]}
+
+    with torch.no_grad():
+        task.finish(model, processed, ("validation", "test") if streamed else ("train", "validation", "test"))
+        own, new = model(pixels[:100]).anomaly_score, model(pixels[100:]).anomaly_score
+    assert new.mean() == pytest.approx(0, abs=1e-3)
+    assert new.std(correction=0) == pytest.approx(1, abs=1e-3)
+    assert own.mean() < -0.1, "images are more like statistics that they are part of"
+
+
+def test_halves_share_no_system(make_splits: Callable) -> None:
+    systems = ["a", "a", "b", None, "c", "b", None, "d", "a", "e", "e", "c"]
+    dataset, rows = make_splits(system_id=systems)["train"], np.arange(1, 12)
+    halves = [rows_of_half(dataset, rows, half).tolist() for half in (0, 1)]
+    # a, the two rows without a system and e; b, c and d
+    assert halves == [[1, 3, 6, 8, 9, 10], [2, 4, 5, 7, 11]]
+    assert rows_of_half(dataset, rows, None) is rows
+    bare = dataset.remove_columns("system_id")
+    assert [rows_of_half(bare, rows, half).tolist() for half in (0, 1)] == [rows[::2].tolist(), rows[1::2].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("labels", "splits", "message"),
+    [
+        ([0] + [1] * 11, ("train", "validation"), "among train images of 'mine' there are 1; add some"),
+        ([0] * 3 + [1] * 9, ("validation", "test"), "among half of the validation systems of 'mine' there are 1"),
+    ],
+)
+def test_too_few_normal_images_are_refused_before_training(
+    labels: list[int], splits: tuple[str, ...], message: str, make_splits: Callable
+) -> None:
+    data = make_splits(labels=labels)
+    with pytest.raises(ValueError, match=message):
+        TASKS["anomaly_detection"].from_dataset(
+            DatasetDict({name: data[name] for name in splits}), TaskOptions(task="anomaly_detection"), "mine"
+        )
+
+
+def test_answers_are_finite_or_not_image_by_image() -> None:
+    answers = {"predictions": np.array([[1.0, 2.0], [np.nan, 0.0], [0.0, 1.0]]), "score": np.array([1.0, 2.0, np.inf])}
+    assert finite_rows(answers).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(
