@@ -222,8 +222,8 @@ def _example(example: Any) -> dict[str, str]:
     """Return an example as the card shows it."""
     from .release import EXAMPLES
 
-    shown = probabilities(example.answer) or example.answer
-    answer = ", ".join(f"{name} {value:g}" for name, value in shown.items())
+    scores = sorted(probabilities(example.answer).items(), key=lambda item: -item[1])
+    answer = ", ".join(f"{name} {value:g}" for name, value in scores or example.answer.items())
     truth = ", ".join(f"{name} {value:g}" for name, value in example.truth.items())
     picture = f"{EXAMPLES}/{example.name}.png"
     return {"name": example.name, "picture": picture, "answer": answer, "truth": truth}

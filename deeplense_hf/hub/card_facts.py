@@ -144,11 +144,11 @@ class Facts:
         recipe = _recipe(self.dataset)
         text = f"It takes images of {bands} band{'s' if bands > 1 else ''}"
         if recipe is not None:
-            camera = recipe.instrument
-            text += (
-                f" ({recipe.instrument_name.replace('+', ', ')}); those it learnt from have "
-                f"{camera.image_size}x{camera.image_size} pixels of {camera.pixel_scale:g} arcsec"
-            )
+            camera, names = recipe.instrument, recipe.instrument_name.replace("+", ", ")
+            # a published recipe has a camera of its own
+            text += f" ({names})" if names != recipe.name else ""
+            side, scale = camera.image_size, camera.pixel_scale
+            text += f"; those it learnt from have {side}x{side} pixels of {scale:g} arcsec"
         steps = []
         if crop := self.processor.get("crop_size"):
             steps.append(f"the central {crop['height']}x{crop['width']} pixels are kept")

@@ -113,7 +113,8 @@ USE_PIPELINE = f"""```python
 {{imports}}from transformers import pipeline
 
 explain = pipeline("lens-classification", model="{{repo_id}}", trust_remote_code=True)
-explain({{image}})  # {{answer}}
+answer = explain({{image}})
+# {{answer}}
 ```
 
 `trust_remote_code=True` runs the Python files of this repository (model, processor, pipelines; torch and transformers,
@@ -127,7 +128,8 @@ USE_PACKAGE = f"""```python
 import deeplense_hf.models  # {_INSTALL}
 
 explain = pipeline("lens-classification", model="{{repo_id}}")
-explain({{image}})  # {{answer}}
+answer = explain({{image}})
+# {{answer}}
 ```
 
 The model itself is `{{auto_class}}.from_pretrained("{{repo_id}}")`, its processor transformers' `AutoImageProcessor`.
