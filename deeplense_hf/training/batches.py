@@ -177,13 +177,15 @@ def smaller_images(pixel_values: torch.Tensor, side: int) -> dict[str, Any]:
 
     Args:
         pixel_values: Images, `(batch, channels, height, width)`.
-        side: Side that they are to have [pixels].
+        side: Shorter side that they are to have [pixels]; the other one follows, so that a ring stays round.
 
     Returns:
         Inputs of the model: smaller `pixel_values`, with the word to interpolate positions; none where images are as
         small already.
     """
-    if side >= min(pixel_values.shape[-2:]):
+    shortest = min(pixel_values.shape[-2:])
+    if side >= shortest:
         return {}
-    smaller = functional.interpolate(pixel_values, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    size = [round(length * side / shortest) for length in pixel_values.shape[-2:]]
+    smaller = functional.interpolate(pixel_values, size, mode="bilinear", antialias=True, align_corners=False)
     return {"pixel_values": smaller, "interpolate_pos_encoding": True}

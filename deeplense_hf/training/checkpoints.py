@@ -195,7 +195,7 @@ def _check_same_settings(arguments: LensTrainingArguments, path: Path) -> None:
     )
 
 
-def _images_of_a_step(settings: dict[str, int]) -> tuple[int, str]:
+def _images_of_a_step(settings: dict[str, Any]) -> tuple[int, str]:
     """Return how many images a step of the optimiser learns from, and how that comes about."""
     factors = ("per_device_train_batch_size", "gradient_accumulation_steps", "processes")
     return math.prod(settings[name] for name in factors), ", ".join(f"{name}={settings[name]}" for name in factors)

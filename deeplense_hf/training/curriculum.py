@@ -302,7 +302,7 @@ def progressive_size(progress: float, final: int, start: float, multiple_of: int
 
     Args:
         progress: Share of the run that is done.
-        final: Size in the end [pixels].
+        final: Size in the end [pixels]; of oblong images the shorter side.
         start: Share of that size in the beginning.
         multiple_of: Sizes between are multiples of it [pixels].
         growth: Share of the run after which images have their final size.

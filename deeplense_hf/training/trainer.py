@@ -28,8 +28,8 @@ class TrainingMethod:
         loss_settings: What the loss needs.
         sampler: Order of the training images; random when absent.
         keeps_losses: Whether the sampler wants the loss of every image.
-        image_side: Side of training images, from the share of the steps that are done [pixels]; as the processor makes
-            them when absent.
+        image_side: Shorter side of training images [pixels], from the share of the steps that are done; as the
+            processor makes them when absent.
         parameter_groups: Groups of the optimiser, from model, learning rate and weight decay; those of `Trainer` when
             absent.
         keep_frozen: Puts frozen layers back into evaluation mode before each step.
@@ -209,9 +209,9 @@ class LensTrainer(Trainer):
         if self.average is not None:
             self.average.adopt(self.average.steps)
 
-    def _run_epoch(self, *arguments: Any, resume_from_checkpoint: str | None, **options: Any) -> None:
+    def _run_epoch(self, *arguments: Any, **options: Any) -> None:
         """Train an epoch; nothing where training is over, as after a kill between its last step and its end."""
-        no_patience = resume_from_checkpoint is not None and any(
+        no_patience = options.get("resume_from_checkpoint") is not None and any(
             callback.early_stopping_patience_counter >= callback.early_stopping_patience
             for callback in self.callback_handler.callbacks
             if isinstance(callback, EarlyStoppingCallback)
@@ -220,7 +220,7 @@ class LensTrainer(Trainer):
             # transformers would do one step more before it looks
             self.control.should_training_stop = True
             return
-        super()._run_epoch(*arguments, resume_from_checkpoint=resume_from_checkpoint, **options)
+        super()._run_epoch(*arguments, **options)
 
     def train(self, *arguments: Any, **options: Any) -> Any:
         """Train; ends with the averaged weights where they are kept. See `Trainer`."""

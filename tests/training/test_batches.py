@@ -11,7 +11,7 @@ from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.classification import ClassificationTask
 from deeplense_hf.tasks.options import TaskOptions
-from deeplense_hf.training.batches import LensBatchDataset, LensCollator
+from deeplense_hf.training.batches import LensBatchDataset, LensCollator, smaller_images
 from deeplense_hf.training.setup import with_validation
 
 
@@ -48,6 +48,16 @@ def test_workers_that_outlive_an_epoch_learn_of_the_next(dataset) -> None:
     for epoch in (0, 1):
         data.set_epoch(epoch)
         np.testing.assert_array_equal(next(iter(loader)), data.__getitems__(list(range(12)))["images"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((16, 40), (12, 30)), ((33, 16), (25, 12)), ((16, 16), (12, 12)), ((8, 40), (8, 40))]
+)
+def test_small_images_keep_their_aspect_ratio(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    whole = {"pixel_values": torch.randn(2, 1, *shape)}
+    inputs = whole | smaller_images(whole["pixel_values"], 12)
+    assert inputs["pixel_values"].shape[-2:] == expected
+    assert ("interpolate_pos_encoding" in inputs) == (shape != expected)
 
 
 def test_task_reads_classes_and_drops_unlabelled_rows(dataset) -> None:
