@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -194,6 +195,27 @@ class LensTrainer(Trainer):
                 self.method.sampler.save(Path(output_dir))
         super()._save_optimizer_and_scheduler(output_dir)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        """Load the weights of a checkpoint; see `Trainer`."""
+        if not self._load_renamed(Path(resume_from_checkpoint)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_renamed(self, checkpoint: Path) -> bool:
+        """Load weights that `save_pretrained` wrote under other names than the model's own; tell if there are some.
+
+        Swin and other models of transformers are saved under the names of their first release. `Trainer` looks for
+        their present names, and goes on with whatever weights the model has where it finds none.
+        """
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return False
+        model: Any = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        with safe_open(checkpoint / "model.safetensors", framework="pt") as weights:
+            if set(weights.keys()) >= set(model.state_dict()):
+                return False
+        loaded = type(model).from_pretrained(checkpoint, config=model.config, dtype=torch.float32)
+        model.load_state_dict(loaded.state_dict())
+        return True
+
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load what resuming needs."""
         if checkpoint is not None:
@@ -205,7 +227,9 @@ class LensTrainer(Trainer):
 
     def _load_best_model(self) -> None:
         """Load the best checkpoint; of averaged weights it holds the average, which was what was best."""
-        super()._load_best_model()
+        best = Path(str(self.state.best_model_checkpoint))
+        if not self._load_renamed(best):
+            super()._load_best_model()
         if self.average is not None:
             self.average.adopt(self.average.steps)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainerCallback
+from transformers import SwinConfig, SwinForImageClassification, TrainerCallback
 
 from deeplense_hf.cli import main, parse_options
 from deeplense_hf.training import wiring
@@ -39,6 +39,24 @@ class Interrupt(TrainerCallback):
         self.saves -= 1
         if self.saves == 0:
             raise KeyboardInterrupt
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], dict[int, dict[str, torch.Tensor]]]:
+    """Return lists that fill with the trainers of runs, and with the weights that are evaluated at each step."""
+    trainers: list[Any] = []
+    evaluated: dict[int, dict[str, torch.Tensor]] = {}
+
+    class Watch(TrainerCallback):
+        def on_evaluate(self, args: Any, state: Any, control: Any, model: Any, **kwargs: Any) -> None:
+            evaluated[state.global_step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def build(*arguments: Any) -> Any:
+        trainers.append(build_trainer(*arguments))
+        trainers[-1].add_callback(Watch())
+        return trainers[-1]
+
+    monkeypatch.setattr(wiring, "build_trainer", build)
+    return trainers, evaluated
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -75,6 +93,30 @@ def test_a_run_killed_after_its_last_step_is_only_finished(
         torch.testing.assert_close(weights, expected[name], rtol=0, atol=0)
 
 
+def test_weights_that_are_saved_under_other_names_are_found_again(
+    quick: list[str], lens_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPLENSE_HF_CACHE", str(lens_cache))
+    options = {"image_size": 32, "patch_size": 2, "embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2]}
+    SwinForImageClassification(SwinConfig(**options, window_size=4)).save_pretrained(tmp_path / "stock")
+    trainers, evaluated = watched(monkeypatch)
+    words = [*quick, "--model", str(tmp_path / "stock"), "--num_train_epochs", "2", "--disable_tqdm", "true"]
+    words += ["--output_dir", str(tmp_path / "run")]
+    run_training(*parse_options("train", words))
+    trainer = trainers[0]
+    for step in (6, 12):
+        checkpoint = tmp_path / "run" / f"checkpoint-{step}"
+        assert not set(evaluated[step]) <= set(load_file(checkpoint / "model.safetensors"))
+        trainer.state.best_model_checkpoint = str(checkpoint)
+        for load in (trainer._load_best_model, lambda folder=str(checkpoint): trainer._load_from_checkpoint(folder)):
+            with torch.no_grad():
+                for parameter in trainer.model.parameters():
+                    parameter.zero_()
+            load()
+            for name, tensor in trainer.model.state_dict().items():
+                torch.testing.assert_close(tensor, evaluated[step][name], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("saves", [2, 4])
 def test_a_resumed_run_has_the_patience_that_was_left(
     saves: int, quick: list[str], lens_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,20 +135,9 @@ def test_checkpoints_hold_what_was_evaluated_and_so_does_the_finished_trainer(
     quick: list[str], lens_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEEPLENSE_HF_CACHE", str(lens_cache))
-    trainers: list[Any] = []
-    evaluated: dict[int, dict[str, torch.Tensor]] = {}
-
-    class Watch(TrainerCallback):
-        def on_evaluate(self, args: Any, state: Any, control: Any, model: Any, **kwargs: Any) -> None:
-            evaluated[state.global_step] = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-    def build(*arguments: Any) -> Any:
-        trainers.append(build_trainer(*arguments))
-        return trainers[-1]
-
-    monkeypatch.setattr(wiring, "build_trainer", build)
+    trainers, evaluated = watched(monkeypatch)
     words = [*quick, "--ema_decay", "0.9", "--num_train_epochs", "2", "--disable_tqdm", "true"]
-    run_training(*parse_options("train", [*words, "--output_dir", str(tmp_path)]), callbacks=[Watch()])
+    run_training(*parse_options("train", [*words, "--output_dir", str(tmp_path)]))
     for step in (6, 12):
         weights = load_file(tmp_path / f"checkpoint-{step}" / "model.safetensors")
         raw = load_file(tmp_path / f"checkpoint-{step}" / "raw_weights.safetensors")
