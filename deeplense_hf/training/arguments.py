@@ -34,6 +34,9 @@ class LensTrainingArguments(TrainingArguments):
         default=None, metadata={"help": "validation metric of the best model; that of the task when absent"}
     )
     logging_strategy: str = field(default="epoch", metadata={"help": "when the loss is logged"})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "a resumed run goes on with the patience that early stopping had left"}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "leave False: batches have no columns"})
     dataloader_num_workers: int | None = field(  # type: ignore[assignment]
         default=None,

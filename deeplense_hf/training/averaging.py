@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-AVERAGE_FILE = "averaged.safetensors"
+# a checkpoint's model.safetensors holds the average, as does the folder of the finished model
+RAW_WEIGHTS_FILE = "raw_weights.safetensors"
 
 
 class MovingAverage:
@@ -45,7 +46,7 @@ class MovingAverage:
         Yields:
             Nothing; afterwards the model has its own weights again.
         """
-        own = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        own = self._own_weights()
         self.apply()
         try:
             yield
@@ -56,8 +57,19 @@ class MovingAverage:
         """Put the average into the model for good."""
         self.model.load_state_dict(self.averaged.module.state_dict())
 
-    def save(self, folder: Path) -> None:
-        """Write the average beside a checkpoint.
+    def adopt(self, steps: int) -> None:
+        """Take the model's present weights for the average.
+
+        Args:
+            steps: Steps that they are an average of; 0 begins a new average.
+        """
+        self.averaged.module.load_state_dict(self.model.state_dict())
+        with torch.no_grad():
+            self.averaged.n_averaged.fill_(min(steps, 1))
+        self.steps = steps
+
+    def save_raw_weights(self, folder: Path) -> None:
+        """Write the weights that training goes on with beside a checkpoint, whose own weights are the average.
 
         Args:
             folder: The checkpoint.
@@ -66,23 +78,25 @@ class MovingAverage:
             OSError: If the disk refuses.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.module.state_dict().items()}
-        save_file(weights, folder / AVERAGE_FILE, metadata={"steps": str(self.steps)})
+        weights = {name: tensor.cpu() for name, tensor in self._own_weights().items()}
+        save_file(weights, folder / RAW_WEIGHTS_FILE, metadata={"steps": str(self.steps)})
 
-    def load(self, folder: Path) -> None:
-        """Go on from a checkpoint.
+    def resume(self, folder: Path) -> None:
+        """Go on from a checkpoint, whose weights, the average, the model has been given.
 
         Args:
             folder: The checkpoint.
 
         Raises:
-            FileNotFoundError: If it has no average.
+            FileNotFoundError: If it has no raw weights.
         """
-        path = folder / AVERAGE_FILE
+        path = folder / RAW_WEIGHTS_FILE
         if not path.is_file():
             raise FileNotFoundError(f"{path}: the run to resume kept no moving average; give the same --ema_decay.")
-        self.averaged.module.load_state_dict(load_file(path))
-        with torch.no_grad():
-            self.averaged.n_averaged.fill_(1)
         with safe_open(path, framework="pt") as file:
-            self.steps = int(file.metadata()["steps"])
+            self.adopt(int(file.metadata()["steps"]))
+        self.model.load_state_dict(load_file(path))
+
+    def _own_weights(self) -> dict[str, torch.Tensor]:
+        """Copy the weights and statistics of the model."""
+        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}

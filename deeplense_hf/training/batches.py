@@ -1,6 +1,6 @@
 """From rows of a data set to the tensors a model sees: decode, augment the raw counts, then process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,8 +131,6 @@ class LensCollator:
         processor: A `DeepLenseImageProcessor`, or any image processor of transformers.
         with_rows: Whether the model's trainer wants to know the rows.
         with_images: Whether it wants the raw images too, for teachers with processors of their own.
-        size_of_epoch: Shorter side that processed images have in an epoch [pixels]; the other one follows, so that
-            a ring stays round; what the processor makes when absent.
     """
 
     def __init__(
@@ -141,12 +139,10 @@ class LensCollator:
         *,
         with_rows: bool = False,
         with_images: bool = False,
-        size_of_epoch: Callable[[int], int] | None = None,
     ) -> None:
         self.processor = processor
         self.with_rows = with_rows
         self.with_images = with_images
-        self.size_of_epoch = size_of_epoch
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Process the images of a batch.
@@ -164,16 +160,7 @@ class LensCollator:
             pixel_values = self.processor.process_batch(torch.from_numpy(batch[IMAGES]), pixel_scale=pixel_scale)
         else:
             pixel_values = self.processor(list(batch[IMAGES]), return_tensors="pt")["pixel_values"]
-        inputs: dict[str, Any] = {}
-        if self.size_of_epoch is not None:
-            side, shortest = self.size_of_epoch(batch[EPOCH]), min(pixel_values.shape[-2:])
-            if side < shortest:
-                size = [round(length * side / shortest) for length in pixel_values.shape[-2:]]
-                pixel_values = functional.interpolate(
-                    pixel_values, size, mode="bilinear", antialias=True, align_corners=False
-                )
-                inputs["interpolate_pos_encoding"] = True
-        inputs["pixel_values"] = pixel_values
+        inputs: dict[str, Any] = {"pixel_values": pixel_values}
         if LABELS in batch:
             inputs[LABELS] = torch.from_numpy(batch[LABELS])
         if self.with_rows:
@@ -182,3 +169,22 @@ class LensCollator:
             inputs[IMAGES] = torch.from_numpy(batch[IMAGES])
             inputs[PIXEL_SCALES] = pixel_scale
         return inputs
+
+
+def smaller_images(pixel_values: torch.Tensor, side: int) -> dict[str, Any]:
+    """Shrink processed images, for the first part of a training whose images grow.
+
+    Args:
+        pixel_values: Images, `(batch, channels, height, width)`.
+        side: Shorter side that they are to have [pixels]; the other one follows, so that a ring stays round.
+
+    Returns:
+        Inputs of the model: smaller `pixel_values`, with the word to interpolate positions; none where images are as
+        small already.
+    """
+    shortest = min(pixel_values.shape[-2:])
+    if side >= shortest:
+        return {}
+    size = [round(length * side / shortest) for length in pixel_values.shape[-2:]]
+    smaller = functional.interpolate(pixel_values, size, mode="bilinear", antialias=True, align_corners=False)
+    return {"pixel_values": smaller, "interpolate_pos_encoding": True}

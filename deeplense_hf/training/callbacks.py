@@ -1,4 +1,4 @@
-"""Callbacks of the trainer: the epoch of the training data, and a log a person can read."""
+"""Callbacks of the trainer: the epoch of the training data, losses that processes share, a log a person can read."""
 
 import math
 from typing import Any, Protocol
@@ -67,8 +67,18 @@ class SharedLossesCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Gather what was recorded."""
-        if args.world_size > 1:
-            self.sampler.merge(gather_object([self.sampler.recorded()]))
+        share_losses(self.sampler, args.world_size)
+
+
+def share_losses(sampler: Any, processes: int) -> None:
+    """Let all processes know the losses that each of them recorded; every process must call it.
+
+    Args:
+        sampler: Records losses by row.
+        processes: Processes that train together.
+    """
+    shares = [sampler.recorded()]
+    sampler.merge(gather_object(shares) if processes > 1 else shares)
 
 
 class EpochLogCallback(ProgressCallback):

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import logging
+import math
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -12,14 +14,18 @@ from typing import Any
 import yaml
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError, safe_open
+from transformers import TrainingArguments
 
 from .arguments import LensTrainingArguments
 from .options import TrainOptions
+
+logger = logging.getLogger(__name__)
 
 OPTIONS_FILE = "training_options.yaml"
 FINISHED_FILE = "metrics.json"
 # free space that no checkpoint fits into [bytes]
 ALMOST_NOTHING = 2**20
+SETTINGS_FILE = "training_settings.json"
 RESUME_WORDS = ("last", "true", "yes", "1")
 
 
@@ -33,12 +39,36 @@ def is_complete(checkpoint: Path) -> bool:
         False if a file that resuming needs is missing or cut off, as after a kill while saving.
     """
     try:
+        # `Trainer` writes it last
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        if (checkpoint / "latest").exists():
+            return _is_complete_deepspeed(checkpoint)
+        if not zipfile.is_zipfile(checkpoint / "scheduler.pt"):
+            return False
+        fsdp = ("pytorch_model_fsdp", "optimizer")
+        if any((checkpoint / f"{name}_0").is_dir() for name in fsdp):
+            return all(_is_complete_shards(checkpoint / f"{name}_0") for name in fsdp)
+        if any((checkpoint / f"{name}.bin").exists() for name in fsdp):
+            return all(zipfile.is_zipfile(checkpoint / f"{name}.bin") for name in fsdp)
         with safe_open(checkpoint / "model.safetensors", framework="pt") as weights:
             weights.keys()
     except (OSError, ValueError, SafetensorError):
         return False
-    return all(zipfile.is_zipfile(checkpoint / name) for name in ("optimizer.pt", "scheduler.pt"))
+    return zipfile.is_zipfile(checkpoint / "optimizer.pt")
+
+
+def _is_complete_shards(folder: Path) -> bool:
+    """Whether a folder of torch.distributed.checkpoint, as FSDP writes it, has its table and all shards it began."""
+    # the table is written under another name, and renamed when all processes have written their shards
+    return (folder / ".metadata").is_file() and any(folder.glob("*.distcp"))
+
+
+def _is_complete_deepspeed(checkpoint: Path) -> bool:
+    """Whether DeepSpeed wrote weights and optimiser to their end; it names their folder in a file, afterwards."""
+    states = checkpoint / (checkpoint / "latest").read_text(encoding="utf-8").strip()
+    files = [path for kind in ("model", "optim") for path in states.glob(f"*_{kind}_states.pt")]
+    kinds = {path.stem.rsplit("_", 2)[1] for path in files}
+    return kinds == {"model", "optim"} and all(map(zipfile.is_zipfile, files))
 
 
 @contextmanager
@@ -91,7 +121,7 @@ def find_checkpoint(options: Sequence[Any], arguments: LensTrainingArguments) ->
 
     Raises:
         FileNotFoundError: If there is no complete checkpoint.
-        ValueError: If the earlier run had other options.
+        ValueError: If the earlier run had other options, another seed or other steps.
     """
     wanted = arguments.resume_from_checkpoint
     if not wanted:
@@ -108,7 +138,67 @@ def find_checkpoint(options: Sequence[Any], arguments: LensTrainingArguments) ->
         if not is_complete(checkpoint):
             raise FileNotFoundError(f"{checkpoint} is not a complete checkpoint; use --resume_from_checkpoint last.")
     _check_same_options(options, checkpoint.parent / OPTIONS_FILE)
+    _check_same_settings(arguments, checkpoint / SETTINGS_FILE)
     return checkpoint
+
+
+def save_settings(checkpoint: Path, arguments: TrainingArguments) -> None:
+    """Write into a checkpoint what a run must have in common with it to go on from it.
+
+    Args:
+        checkpoint: The checkpoint.
+        arguments: Those of the run.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_settings(arguments), indent=2) + "\n"
+    (checkpoint / SETTINGS_FILE).write_text(text, encoding="utf-8")
+
+
+def _settings(arguments: TrainingArguments) -> dict[str, int | None]:
+    """Return what decides the order of images and which of them make a step."""
+    return {
+        "seed": arguments.seed,
+        "data_seed": arguments.data_seed,
+        "per_device_train_batch_size": arguments.train_batch_size,
+        "gradient_accumulation_steps": arguments.gradient_accumulation_steps,
+        "processes": arguments.world_size,
+    }
+
+
+def _check_same_settings(arguments: LensTrainingArguments, path: Path) -> None:
+    """Refuse to resume with another seed or number of images in a step; warn where they are only shared out anew."""
+    if not path.is_file():
+        return
+    earlier, now = json.loads(path.read_text(encoding="utf-8")), _settings(arguments)
+    for name in ("seed", "data_seed"):
+        if earlier[name] != now[name]:
+            raise ValueError(
+                f"the run to resume had {name}={earlier[name]}, not {now[name]}; give the same, or start a new run in "
+                "another --output_dir."
+            )
+    if earlier == now:
+        return
+    (images_before, before), (images, present) = _images_of_a_step(earlier), _images_of_a_step(now)
+    if images_before != images:
+        raise ValueError(
+            f"the run to resume learnt from {images_before} images a step ({before}), not from {images} ({present}); "
+            "give the same, or start a new run in another --output_dir."
+        )
+    logger.warning(
+        "the run to resume had %s, not %s: it goes on with as many images in a step, but not with the same numbers as "
+        "without an interruption.",
+        before,
+        present,
+    )
+
+
+def _images_of_a_step(settings: dict[str, Any]) -> tuple[int, str]:
+    """Return how many images a step of the optimiser learns from, and how that comes about."""
+    factors = ("per_device_train_batch_size", "gradient_accumulation_steps", "processes")
+    return math.prod(settings[name] for name in factors), ", ".join(f"{name}={settings[name]}" for name in factors)
 
 
 def _check_same_options(options: Sequence[Any], path: Path) -> None:

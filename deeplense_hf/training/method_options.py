@@ -52,7 +52,10 @@ class MethodOptions:
         default=0.3, metadata={"help": "share of the images that a curriculum begins with, or of negatives it keeps"}
     )
     curriculum_growth: float = field(
-        default=0.5, metadata={"help": "share of the epochs after which a curriculum shows all images"}
+        default=0.5,
+        metadata={
+            "help": "share of the run, by loss of what follows its first epoch, after which all images are shown"
+        },
     )
     progressive_size: float = field(
         default=1.0, metadata={"help": "size of training images at first, as a share of the final one; 1 is off"}
@@ -80,8 +83,22 @@ class MethodOptions:
             )
         if self.distillation_token and not self.teachers:
             raise ValueError("distillation_token=True needs --teachers to learn from.")
+        self._check_curriculum()
+
+    def _check_curriculum(self) -> None:
+        """Refuse what a curriculum decides or needs itself."""
+        if self.curriculum == "visibility" and self.class_balance != "none":
+            raise ValueError(
+                f"curriculum='visibility' shows every class equally often, so class_balance='{self.class_balance}' "
+                "would balance them twice; leave class_balance out."
+            )
         if self.curriculum != "none" and self.class_balance == "sampling":
             raise ValueError(
                 f"curriculum='{self.curriculum}' decides which images are shown, so class_balance='sampling' cannot; "
                 "use class_balance='weights'."
+            )
+        if self.curriculum in ("loss", "hard_negatives") and self.mixing != "none":
+            raise ValueError(
+                f"curriculum='{self.curriculum}' goes by the loss of each image, and mixing='{self.mixing}' blends "
+                "them in pairs; leave one of the two out, or use curriculum='visibility'."
             )

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from transformers import Trainer
+from safetensors import safe_open
+from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from .averaging import MovingAverage
-from .batches import IMAGES, PIXEL_SCALES, ROWS
-from .callbacks import EpochLogCallback, MovingAverageCallback, SharedLossesCallback
+from .batches import IMAGES, PIXEL_SCALES, ROWS, smaller_images
+from .callbacks import EpochLogCallback, MovingAverageCallback, SharedLossesCallback, share_losses
+from .checkpoints import save_settings
 from .distillation import Teachers, distillation_loss
 from .losses import Loss, LossSettings
 
@@ -28,6 +29,8 @@ class TrainingMethod:
         loss_settings: What the loss needs.
         sampler: Order of the training images; random when absent.
         keeps_losses: Whether the sampler wants the loss of every image.
+        image_side: Shorter side of training images [pixels], from the share of the steps that are done; as the
+            processor makes them when absent.
         parameter_groups: Groups of the optimiser, from model, learning rate and weight decay; those of `Trainer` when
             absent.
         keep_frozen: Puts frozen layers back into evaluation mode before each step.
@@ -42,6 +45,7 @@ class TrainingMethod:
     loss_settings: LossSettings = field(default_factory=LossSettings)
     sampler: Any = None
     keeps_losses: bool = False
+    image_side: Callable[[float], int] | None = None
     parameter_groups: Callable[[Any, float, float], list[dict[str, Any]]] | None = None
     keep_frozen: Callable[[Any], None] | None = None
     ema_decay: float | None = None
@@ -56,7 +60,6 @@ class LensTrainer(Trainer):
     Args:
         *arguments: As of `Trainer`.
         method: How the weights are found.
-        evaluation_collator: Makes batches of the images that training is watched on; as in training when absent.
         **options: As of `Trainer`.
 
     Raises:
@@ -66,12 +69,9 @@ class LensTrainer(Trainer):
     # every loss here is a mean over the images of a batch
     loss_is_scaled_for_ga = False
 
-    def __init__(
-        self, *arguments: Any, method: TrainingMethod, evaluation_collator: Any = None, **options: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, method: TrainingMethod, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.method = method
-        self.evaluation_collator = evaluation_collator
         self.average: MovingAverage | None = None
         if method.ema_decay is not None:
             if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -85,16 +85,6 @@ class LensTrainer(Trainer):
             self.remove_callback(callback)
         if not self.args.disable_tqdm:
             self.add_callback(EpochLogCallback)
-
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
-        """Make the loader of the images that training is watched on; see `Trainer`."""
-        of_training = self.data_collator
-        self.data_collator = self.evaluation_collator or of_training
-        try:
-            loader: DataLoader[Any] = super().get_eval_dataloader(eval_dataset)
-        finally:
-            self.data_collator = of_training
-        return loader
 
     def _get_train_sampler(
         self, train_dataset: torch.utils.data.Dataset | None = None
@@ -137,6 +127,10 @@ class LensTrainer(Trainer):
         rows, images, scales = (inputs.pop(name, None) for name in (ROWS, IMAGES, PIXEL_SCALES))
         if model.training and method.keep_frozen is not None:
             method.keep_frozen(self.accelerator.unwrap_model(model, keep_torch_compile=False))
+        if model.training and method.image_side is not None:
+            # by the step, not the epoch, so that one long epoch has all sizes; images that are only watched stay whole
+            side = method.image_side(self.state.global_step / max(1, self.state.max_steps))
+            inputs |= smaller_images(inputs["pixel_values"], side)
         outputs = model(**inputs)
         losses = method.loss(outputs, labels, method.loss_settings)
         if model.training and rows is not None:
@@ -174,41 +168,79 @@ class LensTrainer(Trainer):
         return loss.detach(), tuple(outputs[key].detach() for key in self.method.output_keys), inputs.get("labels")
 
     def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
-        """Evaluate, with averaged weights where they are kept; see `Trainer`."""
+        """Evaluate, while training with averaged weights where they are kept; see `Trainer`."""
         with self._averaged():
             return super().evaluate(*arguments, **options)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights that `evaluate` would look at; see `Trainer`."""
+        with self._averaged():
+            super().save_model(output_dir, _internal_call)
+
     def _averaged(self) -> AbstractContextManager[None]:
-        """Return a context in which the model has the averaged weights."""
-        return nullcontext() if self.average is None or not self.average.steps else self.average.in_place()
+        """Return a context in which the model has the averaged weights; after training it has them anyway."""
+        if self.average is None or not self.average.steps or not self.is_in_train:
+            return nullcontext()
+        return self.average.in_place()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         """Save what resuming needs; the project's own state first, since a checkpoint with an optimizer is complete."""
+        if self.method.keeps_losses:
+            share_losses(self.method.sampler, self.args.world_size)
         if self.args.should_save:
+            save_settings(Path(output_dir), self.args)
             if self.average is not None:
-                self.average.save(Path(output_dir))
+                self.average.save_raw_weights(Path(output_dir))
             if self.method.keeps_losses:
                 self.method.sampler.save(Path(output_dir))
         super()._save_optimizer_and_scheduler(output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        """Load the weights of a checkpoint; see `Trainer`."""
+        if not self._load_renamed(Path(resume_from_checkpoint)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_renamed(self, checkpoint: Path) -> bool:
+        """Load weights that `save_pretrained` wrote under other names than the model's own; tell if there are some.
+
+        Swin and other models of transformers are saved under the names of their first release. `Trainer` looks for
+        their present names, and goes on with whatever weights the model has where it finds none.
+        """
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return False
+        model: Any = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        with safe_open(checkpoint / "model.safetensors", framework="pt") as weights:
+            if set(weights.keys()) >= set(model.state_dict()):
+                return False
+        loaded = type(model).from_pretrained(checkpoint, config=model.config, dtype=torch.float32)
+        model.load_state_dict(loaded.state_dict())
+        return True
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load what resuming needs."""
         if checkpoint is not None:
             if self.average is not None:
-                self.average.load(Path(checkpoint))
+                self.average.resume(Path(checkpoint))
             if self.method.keeps_losses:
                 self.method.sampler.load(Path(checkpoint))
         super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_best_model(self) -> None:
-        """Load the best checkpoint; of averaged weights the average, which was what was best."""
-        super()._load_best_model()
+        """Load the best checkpoint; of averaged weights it holds the average, which was what was best."""
+        best = Path(str(self.state.best_model_checkpoint))
+        if not self._load_renamed(best):
+            super()._load_best_model()
         if self.average is not None:
-            self.average.load(Path(str(self.state.best_model_checkpoint)))
+            self.average.adopt(self.average.steps)
 
     def _run_epoch(self, *arguments: Any, **options: Any) -> None:
-        """Train an epoch; nothing where all steps are done, as after a kill between the last of them and the end."""
-        if self.state.global_step >= self.state.max_steps:
+        """Train an epoch; nothing where training is over, as after a kill between its last step and its end."""
+        no_patience = options.get("resume_from_checkpoint") is not None and any(
+            callback.early_stopping_patience_counter >= callback.early_stopping_patience
+            for callback in self.callback_handler.callbacks
+            if isinstance(callback, EarlyStoppingCallback)
+        )
+        if no_patience or self.state.global_step >= self.state.max_steps:
             # transformers would do one step more before it looks
             self.control.should_training_stop = True
             return
@@ -216,6 +248,8 @@ class LensTrainer(Trainer):
 
     def train(self, *arguments: Any, **options: Any) -> Any:
         """Train; ends with the averaged weights where they are kept. See `Trainer`."""
+        if self.average is not None:
+            self.average.adopt(steps=0)
         output = super().train(*arguments, **options)
         if self.average is not None and self.average.steps:
             self.average.apply()

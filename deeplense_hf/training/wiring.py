@@ -1,5 +1,6 @@
 """How a run is put together: training and validation data, the method, and the trainer that has them all."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from deeplense_hf.tasks.task import References, Task, groups_of
 from .arguments import LensTrainingArguments
 from .batches import LensBatchDataset, LensCollator, Mixing
 from .callbacks import DataEpochCallback
-from .curriculum import CURRICULA, Balanced, EpochSampler, progressive_size
+from .curriculum import CURRICULA, Balanced, EpochSampler, difficulty_of_visibility, progressive_size
 from .distillation import Teachers
 from .losses import LOSSES, WITHOUT_VARIANCES, LossSettings
 from .method_options import MethodOptions
@@ -57,29 +58,21 @@ def build_trainer(
     Raises:
         ValueError: If the options do not fit task, data or model.
     """
-    if method_options.ema_decay is not None and arguments.save_only_model and arguments.load_best_model_at_end:
-        raise ValueError(
-            "save_only_model=True keeps no moving average beside a checkpoint, so the best one of ema_decay="
-            f"{method_options.ema_decay} could not be loaded; leave out one of the two or load_best_model_at_end."
-        )
     validation = _usable(splits["validation"], task, "validation")
     train_data = training_data(options, method_options, arguments, task, splits)
-    method = training_method(method_options, arguments, task, train_data, splits, model)
+    method = training_method(method_options, arguments, task, train_data, splits, model, processor)
     with_epochs = [part for part in (train_data, method.sampler) if hasattr(part, "set_epoch")]
     own: list[Any] = [DataEpochCallback(*with_epochs)]
     if options.early_stopping_patience is not None:
         own.append(EarlyStoppingCallback(early_stopping_patience=options.early_stopping_patience))
-    size = _size_of_epoch(method_options, arguments, len(train_data), processor, model, splits)
-    collator = partial(LensCollator, processor, with_rows=method.keeps_losses, with_images=method.teachers is not None)
+    collator = LensCollator(processor, with_rows=method.keeps_losses, with_images=method.teachers is not None)
     return LensTrainer(
         model=model,
         args=arguments,
         method=method,
         train_dataset=train_data,
         eval_dataset=LensBatchDataset(validation, task.targets(validation)),
-        data_collator=collator(size_of_epoch=size),
-        # the images that training is watched on never shrink
-        evaluation_collator=collator(),
+        data_collator=collator,
         processing_class=processor,
         compute_metrics=partial(validation_scores, task, validation) if task.has_targets else None,
         callbacks=[*own, *callbacks],
@@ -158,6 +151,7 @@ def training_method(
     train_data: LensBatchDataset | StreamedLenses,
     splits: DatasetDict,
     model: Any,
+    processor: Any,
 ) -> TrainingMethod:
     """Turn options into the method of a run, and freeze what is to be frozen.
 
@@ -168,6 +162,7 @@ def training_method(
         train_data: What is learnt from.
         splits: The data.
         model: The model; frozen layers lose their gradients.
+        processor: Its image processor.
 
     Returns:
         The method.
@@ -202,6 +197,7 @@ def training_method(
         ),
         sampler=train_data.sampler if isinstance(train_data, StreamedLenses) else sampler,
         keeps_losses=sampler is not None and sampler.keeps_losses,
+        image_side=_image_side(method_options, processor, model, splits),
         parameter_groups=partial(parameter_groups, layer_decay=method_options.layer_decay),
         keep_frozen=keep_frozen if frozen else None,
         ema_decay=method_options.ema_decay,
@@ -230,43 +226,41 @@ def _sampler(
     balanced = method_options.class_balance == "sampling"
     if name == "none" and not balanced:
         return None
-    what = "class_balance='sampling'" if balanced else f"curriculum='{name}'"
-    labels = _labels(train_data, task, what)
+    labels = _labels(train_data, task, "class_balance='sampling'" if balanced else f"curriculum='{name}'")
+    epochs = _epochs(arguments, len(labels))
     if balanced:
-        return Balanced(labels, _epochs(arguments, len(labels)), arguments.seed)
-    difficulty = None
-    if name == "visibility":
-        difficulty = -_visibility(train_data)
+        return Balanced(labels, epochs, arguments.seed)
     return CURRICULA[name](
         labels,
-        _epochs(arguments, len(labels)),
+        epochs,
         arguments.seed,
         start=method_options.curriculum_start,
         growth=method_options.curriculum_growth,
-        difficulty=difficulty,
+        difficulty=difficulty_of_visibility(_visibility(train_data), labels) if name == "visibility" else None,
     )
 
 
 def _epochs(arguments: LensTrainingArguments, images: int) -> float:
-    """Count the epochs of a run, which may be given by its steps."""
-    if arguments.max_steps > 0:
-        per_step = arguments.train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps
-        return arguments.max_steps * per_step / images
-    return float(arguments.num_train_epochs)
+    """Count the epochs of a run, which may be given by its steps, as `Trainer` does."""
+    if arguments.max_steps <= 0:
+        return float(arguments.num_train_epochs)
+    whole = math.floor if arguments.dataloader_drop_last else math.ceil
+    batches = whole(images / (arguments.train_batch_size * arguments.world_size))
+    return arguments.max_steps / max(1, math.ceil(batches / arguments.gradient_accumulation_steps))
 
 
 def _visibility(train_data: LensBatchDataset | StreamedLenses) -> np.ndarray:
-    """Return how visible each image's substructure is, NaN where there is none."""
+    """Return how visible each image's substructure is, NaN where it is not known."""
     decoder: LensImageDecoder = train_data.decoder  # type: ignore[union-attr] # `_labels` refused streams
     if VISIBILITY not in decoder.dataset.features:
         raise ValueError(f"curriculum='visibility' needs the column '{VISIBILITY}', which simulated data have.")
     values = np.asarray(decoder.column(VISIBILITY), dtype=np.float64)
-    if not np.isfinite(values).any():
+    if not (values > 0).any():
         raise ValueError(
-            f"curriculum='visibility' needs the column '{VISIBILITY}', which is empty here; simulate the data set with "
-            "--morphology."
+            f"curriculum='visibility' needs images whose '{VISIBILITY}' is above zero, and there is none here; "
+            "simulate the data set with --morphology."
         )
-    return np.where(values > 0, values, np.nan)
+    return values
 
 
 def _class_weights(
@@ -290,23 +284,17 @@ def _labels(train_data: LensBatchDataset | StreamedLenses, task: Task, what: str
     return train_data.targets
 
 
-def _size_of_epoch(
-    method_options: MethodOptions,
-    arguments: LensTrainingArguments,
-    images: int,
-    processor: Any,
-    model: Any,
-    splits: DatasetDict,
-) -> Callable[[int], int] | None:
+def _image_side(
+    method_options: MethodOptions, processor: Any, model: Any, splits: DatasetDict
+) -> Callable[[float], int] | None:
     """Return the schedule of the image size; none where the size stays the same."""
     if method_options.progressive_size == 1.0:
         return None
     _, height, width = splits["validation"].features[IMAGE].shape
     final = min(processor.output_size(height, width)) if hasattr(processor, "output_size") else min(height, width)
-    epochs = max(1.0, _epochs(arguments, images))
-
-    def size(epoch: int) -> int:
-        """Return the shorter side of training images in an epoch [pixels]."""
-        return progressive_size(epoch / epochs, final, method_options.progressive_size, model.config.output_stride)
-
-    return size
+    return partial(
+        progressive_size,
+        final=final,
+        start=method_options.progressive_size,
+        multiple_of=model.config.output_stride,
+    )

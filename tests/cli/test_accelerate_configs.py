@@ -1,10 +1,13 @@
 """The configurations for several GPUs are what accelerate reads, and all option files are what train reads."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from accelerate.commands import launch
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
-from accelerate.utils import DistributedType
+from accelerate.utils import DeepSpeedPlugin, DistributedType
+from accelerate.utils.launch import prepare_deepspeed_cmd_env
 
 from deeplense_hf.cli import parse_options
 
@@ -23,6 +26,22 @@ def test_accelerate_reads_the_configuration(path: Path) -> None:
     assert config.distributed_type == EXPECTED[path.name]
     assert config.num_processes == 2
     assert config.mixed_precision == "bf16"
+
+
+def test_deepspeed_is_left_what_the_options_of_train_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(CONFIGS / "accelerate" / "deepspeed.yaml")
+    started: list[Any] = []
+    monkeypatch.setattr(launch, "deepspeed_launcher", started.append)
+    launch.launch_command(launch.launch_command_parser().parse_args(["--config_file", path, "train.py"]))
+    _, environment = prepare_deepspeed_cmd_env(started[0])
+    for name, value in environment.items():
+        if name.startswith("ACCELERATE_"):
+            monkeypatch.setenv(name, value)
+    # what transformers fills in from TrainingArguments, and compares with them where it is no "auto"
+    config = DeepSpeedPlugin().deepspeed_config
+    names = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
+    assert {config[name] for name in names} == {"auto"}
+    assert config["zero_optimization"]["stage"] == 2
 
 
 def test_sharding_wraps_what_the_models_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,9 +27,13 @@ def test_average_of_weights_and_statistics(tmp_path: Path) -> None:
         torch.testing.assert_close(model[0].weight, expected)
         torch.testing.assert_close(model[1].running_mean, mean)
     assert (model[0].weight == 11).all(), "afterwards the model has its own weights again"
-    average.save(tmp_path)
+    average.save_raw_weights(tmp_path)
+    with average.in_place():
+        of_checkpoint = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     resumed = MovingAverage(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)), 0.5)
-    resumed.load(tmp_path)
+    resumed.model.load_state_dict(of_checkpoint)
+    resumed.resume(tmp_path)
+    assert (resumed.model[0].weight == 11).all(), "training goes on with its own weights"
     for one in (average, resumed):
         with torch.no_grad():
             one.model[0].weight.fill_(20.0)
@@ -37,4 +41,4 @@ def test_average_of_weights_and_statistics(tmp_path: Path) -> None:
         one.apply()
     torch.testing.assert_close(resumed.model[0].weight, average.model[0].weight, rtol=0, atol=0)
     with pytest.raises(FileNotFoundError, match="kept no moving average"):
-        resumed.load(tmp_path / "elsewhere")
+        resumed.resume(tmp_path / "elsewhere")

@@ -11,7 +11,7 @@ from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.classification import ClassificationTask
 from deeplense_hf.tasks.options import TaskOptions
-from deeplense_hf.training.batches import LensBatchDataset, LensCollator
+from deeplense_hf.training.batches import LensBatchDataset, LensCollator, smaller_images
 from deeplense_hf.training.setup import with_validation
 
 
@@ -54,9 +54,8 @@ def test_workers_that_outlive_an_epoch_learn_of_the_next(dataset) -> None:
     ("shape", "expected"), [((16, 40), (12, 30)), ((33, 16), (25, 12)), ((16, 16), (12, 12)), ((8, 40), (8, 40))]
 )
 def test_small_images_keep_their_aspect_ratio(shape: tuple[int, int], expected: tuple[int, int]) -> None:
-    batch = {"images": np.random.default_rng(0).normal(size=(2, 1, *shape)).astype(np.float32), "epoch": 0}
-    collator = LensCollator(DeepLenseImageProcessor(), size_of_epoch=lambda _: 12)
-    inputs = collator(batch | {"pixel_scale": np.full(2, 0.05, dtype=np.float32)})
+    whole = {"pixel_values": torch.randn(2, 1, *shape)}
+    inputs = whole | smaller_images(whole["pixel_values"], 12)
     assert inputs["pixel_values"].shape[-2:] == expected
     assert ("interpolate_pos_encoding" in inputs) == (shape != expected)
 

@@ -119,7 +119,9 @@ def test_losses_of_quantities(loss: str, train: Train) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        *(("--curriculum", name) for name in CURRICULA),
+        *(("--curriculum", name, "--num_train_epochs", "2") for name in CURRICULA),
+        ("--curriculum", "visibility", "--mixing", "mixup"),
+        ("--ema_decay", "0.9", "--save_only_model", "true"),
         ("--class_balance", "sampling"),
         ("--mixing", "mixup"),
         ("--mixing", "cutmix"),
@@ -189,6 +191,10 @@ def test_a_stock_model_is_tuned(train: Train, tmp_path: Path) -> None:
         (["--task", "masked_image_modeling", "--class_balance", "weights"], "needs classes, and the task is masked"),
         (["--dataset", "simulate:test", "--curriculum", "loss"], "does not fit a stream"),
         (["--curriculum", "loss", "--class_balance", "sampling"], "use class_balance='weights'"),
+        (["--curriculum", "visibility", "--class_balance", "sampling"], "would balance them twice"),
+        (["--curriculum", "visibility", "--class_balance", "weights"], "leave class_balance out"),
+        (["--curriculum", "loss", "--mixing", "mixup"], "goes by the loss of each image"),
+        (["--curriculum", "hard_negatives", "--mixing", "cutmix"], "leave one of the two out"),
         (["--distillation_token"], "needs --teachers"),
         (["--frozen_layers", "50"], "frozen_layers=50, but the model has"),
         (["--model_options", "stem"], "is not of the form name=value"),

@@ -14,7 +14,6 @@ from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.registry import TASKS
 from deeplense_hf.training import setup
-from deeplense_hf.training.batches import LensCollator
 from deeplense_hf.training.run import run_training
 from deeplense_hf.training.setup import use_metric_of
 
@@ -31,33 +30,33 @@ def cached(lens_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPLENSE_HF_CACHE", str(lens_cache))
 
 
-@pytest.mark.parametrize("dataset", ["test", "simulate:test"])
-def test_small_images_grow_and_validation_sees_full_ones(
-    dataset: str, quick: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("dataset", "length"),
+    [
+        ("test", ("--num_train_epochs", "1")),
+        ("simulate:test", ("--max_steps", "4", "--gradient_accumulation_steps", "2")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[1],
+)
+def test_small_images_grow_by_the_step_and_validation_sees_full_ones(
+    dataset: str, length: tuple[str, ...], quick: list[str], tmp_path: Path
 ) -> None:
     seen: dict[bool, list[int]] = {True: [], False: []}
-    model_is_training = [False]
-    collate = LensCollator.__call__
 
     class Watch(TrainerCallback):
-        def on_epoch_begin(self, *arguments: Any, **options: Any) -> None:
-            model_is_training[0] = True
+        def on_train_begin(self, *arguments: Any, model: Any, **options: Any) -> None:
+            def watch(module: Any, arguments: Any, inputs: dict[str, Any]) -> None:
+                seen[module.training].append(inputs["pixel_values"].shape[-1])
 
-        def on_epoch_end(self, *arguments: Any, **options: Any) -> None:
-            model_is_training[0] = False
+            model.register_forward_pre_hook(watch, with_kwargs=True)
 
-    def watched(self: LensCollator, batch: dict[str, Any]) -> dict[str, Any]:
-        inputs = collate(self, batch)
-        seen[model_is_training[0]].append(inputs["pixel_values"].shape[-1])
-        return inputs
-
-    monkeypatch.setattr(LensCollator, "__call__", watched)
-    words = ["--dataset", dataset, "--progressive_size", "0.5", "--num_train_epochs", "3"]
-    words += ["--dataloader_num_workers", "0"]
+    words = ["--dataset", dataset, "--progressive_size", "0.5", "--dataloader_num_workers", "0", *length]
     run([*quick, *words], tmp_path / "run", Watch())
     full = max(seen[True])
-    assert min(seen[True]) < full
-    assert seen[True][-1] == full
+    assert seen[True][0] < full
+    assert seen[True] == sorted(seen[True])
+    middle = len(seen[True]) // 2
+    assert set(seen[True][middle:]) == {full}
     assert set(seen[False]) == {full}
 
 
@@ -98,7 +97,8 @@ def test_data_without_pixel_scale_and_systems_are_learnt_from(
     ("words", "message"),
     [
         (["--metric_for_best_model", "acuracy"], "metric_for_best_model='acuracy' is no score of classification"),
-        (["--ema_decay", "0.9", "--save_only_model", "true"], "save_only_model=True keeps no moving average"),
+        (["--curriculum", "loss", "--num_train_epochs", "1"], "the run has only 1 of them"),
+        (["--curriculum", "hard_negatives", "--max_steps", "3"], "begins after the first epoch"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_sentence(
