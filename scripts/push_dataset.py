@@ -6,8 +6,9 @@
 
 The folders are such as scripts/simulate.py and scripts/import_dataset.py write. One folder becomes a repository for
 `load_dataset("ml4sci/deeplense-model-1")`; several, or one with a name, become configurations, and later ones join
-those that lie there: `load_dataset("ml4sci/deeplense-published", "model_2")`. The parquet files go as they are. The
-same command goes on after a lost connection; --dry_run lists what would go.
+those that lie there: `load_dataset("ml4sci/deeplense-published", "model_2")`. The parquet files go as they are, and
+those that lay there of the same configuration go away. The same command goes on after a lost connection; --dry_run
+lists what would go.
 
 Options: python scripts/push_dataset.py --help
 """

@@ -8,7 +8,8 @@ repository. Files that are there already as they are here are not sent again, so
 connection and does nothing once all is there. --create_pr opens a pull request, --revision pushes to a branch,
 --delete_absent removes what the folder does not hold.
 
-Formats that execute code when they are read (.bin, .pt, .pkl, ...) and files with tokens are refused.
+Only kinds of files that releases are made of are published: pickles in any dress, links, and files with access tokens
+or private keys are refused. A folder goes to the repository that its card names and to no other.
 
 Options: python scripts/push_to_hub.py --help
 """

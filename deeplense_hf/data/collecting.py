@@ -175,7 +175,7 @@ class Collection:
         """Return what `import_report.json` says.
 
         Args:
-            source: What was imported.
+            source: Name of what was imported.
             counts: Images of each class by split.
 
         Returns:

@@ -204,20 +204,22 @@ def _write(options: ImportOptions, collection: "Collection", mark: str, output_d
     splits = collection.assign_splits(options.validation_fraction, options.test_fraction, options.seed)
     shape = collection.shape
     names = list(collection.class_names)
+    # the last part only, for data sets are published and the rest of a local path is nobody's business
+    source = Path(options.source).expanduser().resolve().name
     counts = {}
     for split, rows in splits.items():
         found = Counter(collection.items[row].class_name or "" for row in rows)
         counts[split] = {name: found[name] for name in names or [""]}
-    report = collection.report(options.source, counts)
+    report = collection.report(source, counts)
     provenance = {
         "fingerprint": mark,
         "command": "import",
-        "source": options.source,
+        "source": source,
         "options": _deciding(options),
         "counts": counts,
     }
     card = DatasetCard(
-        title=f"{Path(options.source).name}, imported",
+        title=f"{source}, imported",
         summary=f"Lens images imported from original files by deeplense_hf ({len(collection.items)} images).",
         class_counts=counts,
         image_shape=shape,

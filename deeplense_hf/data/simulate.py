@@ -99,6 +99,14 @@ class SimulateOptions:
         """Options that decide the content of the data set."""
         return {name: value for name, value in asdict(self).items() if name not in _NOT_DECIDING}
 
+    @property
+    def published(self) -> dict[str, object]:
+        """The same as the data set says them: of a local path the last part, for the rest is nobody's business."""
+        galaxies = self.source_galaxies
+        if galaxies and Path(galaxies).exists():
+            galaxies = Path(galaxies).resolve().name
+        return {**self.deciding, "source_galaxies": galaxies}
+
 
 def simulate(options: SimulateOptions) -> None:
     """Simulate a data set into a folder, or this process's share of it, or list the recipes.

@@ -196,7 +196,7 @@ class SimulationBuild:
         provenance = {
             "fingerprint": self.fingerprint,
             "command": "simulate",
-            "options": self.options.deciding,
+            "options": self.options.published,
             "counts": counts,
         }
         sheet = {CONTACT_SHEET_FILE: self._contact_sheet()}
@@ -240,7 +240,7 @@ class SimulationBuild:
         size = self.recipe.instrument.image_size
         galaxies = getattr(self.recipe, "galaxies", None)
         no_galaxy_twice = " No real galaxy is the source of systems in two splits." if galaxies is not None else ""
-        words = [_as_option(name, value) for name, value in self.options.deciding.items() if value is not None]
+        words = [_as_option(name, value) for name, value in self.options.published.items() if value is not None]
         return DatasetCard(
             title=f"DeepLense {self.recipe.name.replace('_', ' ')}, simulated",
             summary=f"{self.recipe.description}\n\n![Some images of each class]({CONTACT_SHEET_FILE})",

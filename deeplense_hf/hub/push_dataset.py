@@ -39,6 +39,7 @@ class PushDatasetOptions(RepositoryOptions):
         Raises:
             ValueError: If names are missing, are no names, or are twice the same.
         """
+        super().__post_init__()
         names = self.config_names
         if len(names) != len(self.datasets) and (names or len(self.datasets) > 1):
             raise ValueError(f"{len(self.datasets)} datasets need as many config_names, not {len(names)}.")
@@ -52,14 +53,16 @@ class PushDatasetOptions(RepositoryOptions):
 def push_dataset(options: PushDatasetOptions) -> None:
     """Push data set folders, or tell what would be pushed.
 
-    Shards go as they are, so what is loaded from the Hub equals what lies on the disk, bit by bit.
+    Shards go as they are, and earlier ones of the same configuration go away in the same commit, so what is loaded from
+    the Hub equals what lies on the disk, bit by bit.
 
     Args:
         options: Which folders, where to.
 
     Raises:
         FileNotFoundError: If a folder is missing.
-        ValueError: If a folder is no complete data set, or a file must not be published.
+        ValueError: If a folder is no complete data set, a file must not be published, or the repository is of the other
+            kind: with named configurations, or one without a name.
         OSError: If the Hub does not answer or refuses.
     """
     from huggingface_hub import HfApi
@@ -79,8 +82,10 @@ def push_dataset(options: PushDatasetOptions) -> None:
         prefix = f"{name}/" if name else ""
         files |= {prefix + path: file for path, file in found.items()}
         files[f"{prefix}README.md"] = _card_of_configuration(found["README.md"], options.repo_id, name)
+    commit, paths = _on_the_hub(options, api)
+    _check_kind(options, paths)
     if options.config_names:
-        files["README.md"] = _card_of_all(options, files, api).encode()
+        files["README.md"] = _card_of_all(options, files, _cards(options, api, commit, paths)).encode()
     upload = Upload(
         options.repo_id,
         "dataset",
@@ -89,6 +94,8 @@ def push_dataset(options: PushDatasetOptions) -> None:
         revision=options.revision,
         private=options.private,
         create_pr=options.create_pr,
+        delete_below=tuple(f"{name}/data/" if name else "data/" for name in names),
+        based_on=commit,
     )
     carry_out(upload, options.dry_run)
 
@@ -99,12 +106,12 @@ def _card_of_configuration(card: Path, repo_id: str, name: str) -> bytes:
     return card.read_text(encoding="utf-8").replace(_PLACE, place).encode()
 
 
-def _card_of_all(options: PushDatasetOptions, files: "Mapping[str, Content]", api: "HfApi") -> str:
+def _card_of_all(options: PushDatasetOptions, files: "Mapping[str, Content]", others: "Mapping[str, str]") -> str:
     """Return the card of a repository of several configurations, those that lie there already among them."""
     from .dataset_card import ConfigurationCard, card_of_configurations
 
     cards = {}
-    for name, text in _cards_on_the_hub(options, api).items():
+    for name, text in others.items():
         cards[name] = ConfigurationCard.read(name, text, f"{options.repo_id}, {name}/README.md")
     for name in options.config_names:
         content = files[f"{name}/README.md"]
@@ -113,30 +120,53 @@ def _card_of_all(options: PushDatasetOptions, files: "Mapping[str, Content]", ap
     return card_of_configurations(options.title, options.repo_id, [cards[name] for name in sorted(cards)])
 
 
-def _cards_on_the_hub(options: PushDatasetOptions, api: "HfApi") -> dict[str, str]:
-    """Return the cards of the named configurations that the repository has."""
-    from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+def _on_the_hub(options: PushDatasetOptions, api: "HfApi") -> tuple[str | None, list[str]]:
+    """Return the commit that a push is to follow, and its paths; of main for a new branch, which begins with it."""
+    from .refusals import one_sentence
+    from .upload import look_up
 
-    from .upload import one_sentence
+    try:
+        place = look_up(options.repo_id, "dataset", options.revision, api)
+        if place is None:
+            return None, []
+        with one_sentence(options.repo_id):
+            return place.commit, api.list_repo_files(options.repo_id, repo_type="dataset", revision=place.commit)
+    except OSError:
+        if options.dry_run:
+            # which says itself that the Hub was not reached
+            return None, []
+        raise
 
-    with one_sentence(options.repo_id):
-        try:
-            paths = api.list_repo_files(options.repo_id, repo_type="dataset", revision=options.revision)
-            found = {}
-            for path in paths:
-                name, _, rest = path.partition("/")
-                if rest == "README.md":
-                    local = api.hf_hub_download(options.repo_id, path, repo_type="dataset", revision=options.revision)
-                    found[name] = Path(local).read_text(encoding="utf-8")
-        except (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError):
-            return {}
-        except OSError:
-            if options.dry_run:
-                # which says itself that the Hub was not reached
-                return {}
-            raise
-    if not found and any(path.startswith("data/") for path in paths):
+
+def _named(paths: list[str]) -> list[str]:
+    """Return the named configurations among the paths of a repository."""
+    with_data = {path.partition("/data/")[0] for path in paths if "/data/" in path}
+    return sorted(name for name in with_data if "/" not in name and f"{name}/README.md" in paths)
+
+
+def _check_kind(options: PushDatasetOptions, paths: list[str]) -> None:
+    """Refuse to mix named configurations and one without a name: `load_dataset` would find only the last."""
+    named = _named(paths)
+    if named and not options.config_names:
+        raise ValueError(
+            f"{options.repo_id} has named configurations ({', '.join(named)}); name this one too, with --config_names, "
+            "or push it to another repository."
+        )
+    if options.config_names and not named and any(path.startswith("data/") for path in paths):
         raise ValueError(
             f"{options.repo_id} has one configuration without a name; push the others to another repository."
         )
-    return found
+
+
+def _cards(options: PushDatasetOptions, api: "HfApi", commit: str | None, paths: list[str]) -> dict[str, str]:
+    """Return the cards of the other named configurations that the repository has."""
+    from .refusals import one_sentence
+
+    cards = {}
+    for name in _named(paths):
+        if name in options.config_names:
+            continue
+        with one_sentence(options.repo_id):
+            local = api.hf_hub_download(options.repo_id, f"{name}/README.md", repo_type="dataset", revision=commit)
+        cards[name] = Path(local).read_text(encoding="utf-8")
+    return cards

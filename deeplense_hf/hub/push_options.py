@@ -14,3 +14,12 @@ class RepositoryOptions:
     revision: str = field(default="main", metadata={"help": "branch, created where it is missing"})
     message: str = field(default="Upload with deeplense_hf", metadata={"help": "first line of the commit"})
     dry_run: bool = field(default=False, metadata={"help": "list what would go, push nothing"})
+
+    def __post_init__(self) -> None:
+        """Check the name.
+
+        Raises:
+            ValueError: If it has no owner, whom the Hub would guess.
+        """
+        if self.repo_id.count("/") != 1:
+            raise ValueError(f"repo_id='{self.repo_id}' is not a name on the Hub; write owner/name.")

@@ -1,20 +1,43 @@
 """Which files of a folder may be published: nothing that executes when read, nothing secret."""
 
 import re
+import stat
+import zipfile
+import zlib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
-# formats that run code when they are read; a release has safetensors instead
-_EXECUTABLE_FORMATS = frozenset(
-    {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".keras", ".msgpack"}
+# what releases, exports, data sets and the Space are made of; pickles in any dress are not among it
+_TEXTS = frozenset({".cff", ".csv", ".json", ".jsonl", ".md", ".py", ".txt", ".yaml", ".yml"})
+_NUMBERS = frozenset({".fits", ".jpeg", ".jpg", ".npy", ".npz", ".parquet", ".png", ".safetensors"})
+_ALLOWED_ENDINGS = _TEXTS | _NUMBERS
+_ALLOWED_NAMES = frozenset({"LICENSE", "NOTICE"})
+# hidden files, trainings in progress, logs, and what editors and desktops leave behind
+_NOT_RELEASED = (".*", "checkpoint-*", "__pycache__", "*.tfevents.*", "*~", "#*#", "*.bak", "Thumbs.db", "desktop.ini")
+# without word bounds: what stands beside a token does not make it another one
+_SECRETS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rb"hf_[A-Za-z0-9]{30}",
+        rb"api_org_[A-Za-z0-9]{30}",
+        rb"gh[opsru]_[A-Za-z0-9]{36}",
+        rb"github_pat_[A-Za-z0-9_]{22}",
+        rb"glpat-[A-Za-z0-9_-]{20}",
+        rb"A[KS]IA[A-Z0-9]{16}",
+        rb"AIza[A-Za-z0-9_-]{35}",
+        rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY",
+    )
 )
-_TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{30,}\b|\bapi_org_[A-Za-z0-9]{30,}\b")
-_NOT_RELEASED = ("checkpoint-*", "__pycache__")
-_LARGEST_TEXT = 50 * 1024 * 1024
+_CHUNK = 1 << 20
+# more than the shortest match of every pattern, also where a character takes two or four bytes
+_OVERLAP = 1 << 9
 
 
 def files_to_publish(folder: Path) -> dict[str, Path]:
-    """List a folder's files, without hidden ones, checkpoints and caches.
+    """List a folder's files, without hidden ones, checkpoints, logs, caches and what editors leave behind.
+
+    What is left out is neither read nor followed.
 
     Args:
         folder: A release folder or data set folder.
@@ -24,32 +47,89 @@ def files_to_publish(folder: Path) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If a file is of a format that can execute code, is a link that leads out of the folder, or holds
-            what looks like a token.
+        ValueError: If the folder is empty, or a file is a link or no regular file, is of none of the kinds that
+            releases and data sets are made of, is not what its ending says (`.npy`, `.npz` and `.safetensors` are
+            looked into), or holds what looks like an access token or a private key (as plain text, UTF-8 or UTF-16;
+            not in compressed content).
+        OSError: If a file cannot be read.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder.")
-    found = {}
-    for path in sorted(_visible(folder)):
-        name = path.relative_to(folder).as_posix()
-        if path.suffix.lower() in _EXECUTABLE_FORMATS:
-            raise ValueError(f"{path} can execute code when it is read and is never published; remove it.")
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{path} is a link that leads out of the folder; put the file itself there.")
-        if path.stat().st_size <= _LARGEST_TEXT and _TOKEN.search(path.read_bytes()):
-            raise ValueError(f"{path} holds what looks like a token of the Hub; remove it and revoke the token.")
-        found[name] = path
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(_visible(folder))}
     if not found:
         raise ValueError(f"{folder} is empty; there is nothing to publish.")
+    for path in found.values():
+        ending = path.suffix.lower()
+        if ending not in _ALLOWED_ENDINGS and path.name not in _ALLOWED_NAMES:
+            raise ValueError(
+                f"{path} is of a kind that is never published, as it may execute code when it is read or hold secrets; "
+                f"keep it elsewhere ({', '.join(sorted(_ALLOWED_ENDINGS))} files are published)."
+            )
+        if ending in _LOOKS and not _LOOKS[ending](path):
+            raise ValueError(f"{path} is no {ending} file of plain numbers, so it may execute code; write it again.")
+        if _holds_a_secret(path):
+            raise ValueError(
+                f"{path} holds what looks like an access token or a private key; remove it there and revoke it."
+            )
     return found
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """Yield the files at any depth that are neither hidden nor of a training in progress."""
+    """Yield the files at any depth that are not left out.
+
+    A link or pipe is refused before it is followed or opened: it may lead to what is hidden, round in a circle, or
+    never end.
+    """
     for path in folder.iterdir():
-        if path.name.startswith(".") or any(path.match(pattern) for pattern in _NOT_RELEASED):
+        if any(fnmatch(path.name, pattern) for pattern in _NOT_RELEASED):
             continue
-        if path.is_dir():
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
             yield from _visible(path)
-        else:
+        elif stat.S_ISREG(mode):
             yield path
+        else:
+            kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
+            raise ValueError(f"{path} is {kind}, which is never published; put the file itself there.")
+
+
+def _is_array_file(path: Path) -> bool:
+    """Whether numpy reads it without a pickle."""
+    import numpy as np
+
+    try:
+        content = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return path.suffix.lower() == ".npy"
+        with content:
+            # one at a time; other members than arrays come as bytes
+            return all(isinstance(content[name], np.ndarray) for name in content.files)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        return False
+
+
+def _is_safetensors_file(path: Path) -> bool:
+    """Whether its header is one, and its content as long as that says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            return True
+    except SafetensorError:
+        return False
+
+
+_LOOKS = {".npy": _is_array_file, ".npz": _is_array_file, ".safetensors": _is_safetensors_file}
+
+
+def _holds_a_secret(path: Path) -> bool:
+    """Search a file of any size."""
+    end = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            # without zeros, UTF-16 reads as UTF-8 does
+            text = (end + chunk).replace(b"\0", b"")
+            if any(pattern.search(text) for pattern in _SECRETS):
+                return True
+            end = (end + chunk)[-_OVERLAP:]
+    return False

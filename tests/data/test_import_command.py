@@ -131,6 +131,13 @@ def test_splits_of_folders_are_kept(tmp_path: Path, make_images: Images) -> None
     assert {name: len(split) for name, split in splits.items()} == {"train": 6, "validation": 3, "test": 6}
 
 
+def test_a_data_set_does_not_say_where_its_source_lay(class_folders: Path, tmp_path: Path) -> None:
+    assert import_files(class_folders, tmp_path / "set") == 0
+    assert report_of(tmp_path / "set")["source"] == class_folders.name
+    for path in (tmp_path / "set").rglob("*"):
+        assert path.is_dir() or str(class_folders.parent).encode() not in path.read_bytes()
+
+
 def test_the_source_itself_may_name_the_split(class_folders: Path, tmp_path: Path) -> None:
     source = class_folders.rename(tmp_path / "Model_I_test")
     assert import_files(source, tmp_path / "set") == 0

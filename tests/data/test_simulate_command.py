@@ -168,6 +168,13 @@ def test_real_galaxies_can_be_the_sources(tmp_path: Path) -> None:
     assert splits["einstein_radius"][:] == real["einstein_radius"][:]
 
 
+def test_a_data_set_does_not_say_where_its_galaxies_lay(tmp_path: Path) -> None:
+    (tmp_path / "galaxies").mkdir()
+    for given, said in ((str(tmp_path / "galaxies"), "galaxies"), ("owner/galaxies", "owner/galaxies"), (None, None)):
+        options = SimulateOptions("a", "realistic", source_galaxies=given)
+        assert options.published == {**options.deciding, "source_galaxies": said}
+
+
 def test_fingerprint_knows_what_decides_the_content() -> None:
     options = SimulateOptions("a", "test", images_per_class=4)
     assert fingerprint(options) == fingerprint(SimulateOptions("b", "test", images_per_class=4, batch_size=1))

@@ -53,6 +53,16 @@ class Blob:
 
 
 @dataclass
+class PullRequest:
+    """An open pull request; its files are at `refs/pr/NUMBER`."""
+
+    number: int
+    title: str
+    base: str
+    author: str
+
+
+@dataclass
 class Repository:
     """Branches of commits of files."""
 
@@ -61,7 +71,7 @@ class Repository:
     private: bool = False
     commits: dict[str, dict[str, Blob]] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
-    pull_requests: int = 0
+    pull_requests: list[PullRequest] = field(default_factory=list)
 
     def commit(self, files: dict[str, Blob], branch: str) -> str:
         number = f"{self.kind}{self.id}{len(self.commits)}"
@@ -215,8 +225,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.repositories[kind, name] = repository
         self._send({"url": url, "name": name, "id": "0" * 24})
 
+    def _may_commit(self, kind: str, name: str) -> None:
+        """Whoever can read may propose."""
+        if "create_pr" in self.query:
+            self._token()
+            self._readable(kind, name)
+        else:
+            self._may_write(name)
+
     def preupload(self, body: bytes, kind: str, name: str, revision: str) -> None:
-        self._may_write(name)
+        self._may_commit(kind, name)
         self.hub.repository(kind, name).at(revision)
         files = [
             {
@@ -229,9 +247,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._send({"files": files})
 
     def batch(self, body: bytes, prefix: str | None, name: str) -> None:
-        self._may_write(name)
+        asked = json.loads(body)
+        # clients name no branch where they mean to propose
+        if "ref" in asked:
+            self._may_write(name)
+        else:
+            self._token()
         objects = []
-        for entry in json.loads(body)["objects"]:
+        for entry in asked["objects"]:
             actions = {
                 "upload": {"href": f"{self.hub.endpoint}/lfs/{entry['oid']}"},
                 "verify": {"href": f"{self.hub.endpoint}/lfs-verify"},
@@ -250,13 +273,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._send({}, 200 if json.loads(body)["oid"] in self.hub.uploaded else 404)
 
     def commit(self, body: bytes, kind: str, name: str, revision: str) -> None:
-        self._may_write(name)
+        self._may_commit(kind, name)
         repository = self.hub.repository(kind, name)
-        _, before = repository.at(revision)
-        files = dict(before)
+        newest, files = repository.at(revision)
+        title = ""
         for line in map(json.loads, body.splitlines()):
             value = line["value"]
-            if line["key"] == "file":
+            if line["key"] == "header":
+                title, parent = value["summary"], value.get("parentCommit", newest)
+                if parent != newest and "create_pr" not in self.query:
+                    raise HubError(412, "A commit has happened since. Please refresh and try again.")
+                files = dict(repository.at(parent)[1])
+            elif line["key"] == "file":
                 files[value["path"]] = Blob(base64.b64decode(value["content"]))
             elif line["key"] == "lfsFile":
                 if value["oid"] not in self.hub.uploaded:
@@ -267,9 +295,10 @@ class _Handler(BaseHTTPRequestHandler):
         url = f"{self.hub.endpoint}/{PREFIXES[kind]}{name}"
         answer = {"success": True, "hookOutput": ""}
         if "create_pr" in self.query:
-            repository.pull_requests += 1
-            revision = f"refs/pr/{repository.pull_requests}"
-            answer["pullRequestUrl"] = f"{url}/discussions/{repository.pull_requests}"
+            number = len(repository.pull_requests) + 1
+            repository.pull_requests.append(PullRequest(number, title, revision, self._token()))
+            revision = f"refs/pr/{number}"
+            answer["pullRequestUrl"] = f"{url}/discussions/{number}"
         oid = repository.commit(files, revision)
         self._send(answer | {"commitOid": oid, "commitUrl": f"{url}/commit/{oid}"})
 
@@ -328,6 +357,30 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         self._send({"branches": branches, "tags": [], "converts": [], "pullRequests": []})
 
+    def discussions(self, body: bytes, kind: str, name: str) -> None:
+        found = self._readable(kind, name).pull_requests if self.query.get("status") != "closed" else []
+        # two to a page
+        start = 2 * int(self.query.get("p", 0))
+        page = [self._discussion(kind, name, each) for each in found[start : start + 2]]
+        self._send({"discussions": page, "start": start, "count": len(found)})
+
+    def discussion(self, body: bytes, kind: str, name: str, number: str) -> None:
+        found = self._readable(kind, name).pull_requests[int(number) - 1]
+        details = {"changes": {"base": f"refs/heads/{found.base}"}, "filesWithConflicts": [], "events": [], "diff": ""}
+        self._send(self._discussion(kind, name, found) | details)
+
+    @staticmethod
+    def _discussion(kind: str, name: str, found: PullRequest) -> dict[str, Any]:
+        return {
+            "num": found.number,
+            "title": found.title,
+            "author": {"name": found.author},
+            "createdAt": DATE,
+            "status": "open",
+            "isPullRequest": True,
+            "repo": {"name": name, "type": kind},
+        }
+
     def branch(self, body: bytes, kind: str, name: str, branch: str) -> None:
         self._may_write(name)
         repository = self.hub.repository(kind, name)
@@ -370,5 +423,7 @@ _ROUTES: list[tuple[str, Callable[..., None]]] = [
     (r"POST /api/(model|dataset|space)s/([^/]+/[^/]+)/paths-info/(.+)", _Handler.paths),
     (r"GET /api/(model|dataset|space)s/([^/]+/[^/]+)/refs", _Handler.refs),
     (r"POST /api/(model|dataset|space)s/([^/]+/[^/]+)/branch/(.+)", _Handler.branch),
+    (r"GET /api/(model|dataset|space)s/([^/]+/[^/]+)/discussions", _Handler.discussions),
+    (r"GET /api/(model|dataset|space)s/([^/]+/[^/]+)/discussions/(\d+)", _Handler.discussion),
     (r"(?:GET|HEAD) /(datasets/|spaces/)?([^/]+/[^/]+)/resolve/(refs/pr/\d+|[^/]+)/(.+)", _Handler.resolve),
 ]

@@ -1,14 +1,20 @@
 """What is pushed comes back as it was, whatever happens on the way."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import HTTPError
+from huggingface_hub.errors import HTTPError, RevisionNotFoundError
+from safetensors.torch import save_file
 
+from deeplense_hf.hub.push_model import PushOptions, push_model
+from deeplense_hf.hub.refusals import one_sentence
 from deeplense_hf.hub.safe_files import files_to_publish
 from deeplense_hf.hub.upload import Upload, compare, describe
 
@@ -48,8 +54,8 @@ def release(tmp_path: Path, make_model: Callable[..., tuple[Any, Any]]) -> Path:
     return folder
 
 
-def push(client: Any, folder: Path, *options: str, token: str | None = "hf_writer") -> Any:
-    words = ("-m", "deeplense_hf", "push", "--folder", str(folder), "--repo_id", REPOSITORY)
+def push(client: Any, folder: Path, *options: str, repo_id: str = REPOSITORY, token: str | None = "hf_writer") -> Any:
+    words = ("-m", "deeplense_hf", "push", "--folder", str(folder), "--repo_id", repo_id)
     return client(*words, *options, token=token)
 
 
@@ -111,6 +117,105 @@ def test_branches_pull_requests_and_leftovers(hub: Any, client: Any, release: Pa
     listed = push(client, release, "--delete_absent", "--dry_run")
     assert "changed" in listed.stdout
     assert "deleted" in listed.stdout
+    listed = push(client, release, "--revision", "later", "--dry_run")
+    assert "the branch 'later' would be created, with what is on main" in listed.stdout
+    assert "unchanged" in listed.stdout
+
+
+def small(folder: Path, text: str = CARD) -> Path:
+    """What suffices to be pushed."""
+    folder.mkdir(exist_ok=True)
+    for name in ("config.json", "preprocessor_config.json"):
+        (folder / name).write_text("{}")
+    (folder / "README.md").write_text(text)
+    save_file({"weight": torch.zeros(3)}, folder / "model.safetensors")
+    return folder
+
+
+def test_whoever_can_read_proposes_once(hub: Any, client: Any, tmp_path: Path) -> None:
+    folder = small(tmp_path / "release")
+    assert push(client, folder).returncode == 0
+    repository = hub.repositories["model", REPOSITORY]
+    repository.branches["draft"] = repository.branches["main"]
+    save_file({"weight": torch.ones(3)}, folder / "model.safetensors")
+    for text in ("Other.", "More.", "Most."):
+        (folder / "README.md").write_text(CARD + text)
+        proposed = push(client, folder, "--create_pr", token="hf_reader")
+        assert proposed.returncode == 0, proposed.stderr
+    # as the last of them, which is on a page of its own
+    for again in (push(client, folder, "--create_pr"), push(client, folder, "--create_pr", "--dry_run")):
+        assert again.returncode == 0, again.stderr
+        assert "a pull request with these files is open" in again.stdout
+        assert f"{REPOSITORY}/discussions/3" in again.stdout
+    assert len(repository.pull_requests) == 3
+    # to another branch it is another proposal
+    assert "/discussions/4" in push(client, folder, "--create_pr", "--revision", "draft").stdout
+    refused = push(client, folder, token="hf_reader")
+    assert "the token may not write there" in refused.stderr
+    assert hub.files(REPOSITORY)["README.md"] == CARD.encode()
+
+
+def test_what_somebody_else_pushes_meanwhile_stays(hub: Any, client: Any, tmp_path: Path) -> None:
+    folder = small(tmp_path / "release")
+    assert push(client, folder).returncode == 0
+
+    def push_meanwhile(method: str, path: str) -> bool:
+        if "/preupload/" in path:
+            repository = hub.repositories["model", REPOSITORY]
+            _, files = repository.at("main")
+            repository.commit({**files, "config.json": files["README.md"]}, "main")
+        return False
+
+    hub.breaks = push_meanwhile
+    (folder / "config.json").write_text('{"mine": true}')
+    refused = push(client, folder)
+    assert refused.returncode == 1
+    assert f"{REPOSITORY}: somebody else pushed in the meantime; run the same command again." in refused.stderr
+    assert hub.files(REPOSITORY)["config.json"] == CARD.encode()
+
+
+def test_options_that_do_not_go_with_the_repository_are_refused(hub: Any, client: Any, tmp_path: Path) -> None:
+    folder = small(tmp_path / "release")
+    unborn = push(client, folder, "--create_pr", "--revision", "draft")
+    assert "has no branch 'draft' that a pull request could change" in unborn.stderr
+    alone = push(client, folder, repo_id="deeplense-swin")
+    assert "repo_id='deeplense-swin' is not a name on the Hub; write owner/name." in alone.stderr
+    assert not hub.repositories
+    assert push(client, folder).returncode == 0
+    (folder / "config.json").write_text('{"mine": true}')
+    for options in (["--private"], ["--private", "--dry_run"]):
+        public = push(client, folder, *options)
+        assert public.returncode == 1
+        assert f"{REPOSITORY} is public, and --private is for new repositories only" in public.stderr
+    unborn = push(client, folder, "--create_pr", "--revision", "draft")
+    assert "has no branch 'draft' that a pull request could change" in unborn.stderr
+    assert hub.files(REPOSITORY)["config.json"] == b"{}"
+
+
+def test_an_absent_branch_is_said() -> None:
+    response: Any = SimpleNamespace(status_code=404, headers={}, request=None)
+    with (
+        pytest.raises(OSError, match=f"{REPOSITORY} has no branch, tag or commit of that name"),
+        one_sentence(REPOSITORY),
+    ):
+        raise RevisionNotFoundError("Invalid rev id", response=response)
+
+
+@pytest.mark.parametrize(
+    ("marker", "command"),
+    [
+        ("release.json", "scripts/make_release.py --model {folder} --name x --owner you"),
+        ("stock.json", "scripts/export_stock.py --model RUN --name x --owner you"),
+    ],
+)
+def test_a_release_goes_to_the_place_that_its_card_names(marker: str, command: str, tmp_path: Path) -> None:
+    folder = small(tmp_path / "release")
+    (folder / marker).write_text(json.dumps({"repo_id": REPOSITORY}))
+    with pytest.raises(ValueError, match=f"is made for {REPOSITORY}.*{re.escape(command.format(folder=folder))}$"):
+        push_model(PushOptions(str(folder), repo_id="you/x", dry_run=True))
+    (folder / marker).write_text("[]")
+    with pytest.raises(ValueError, match=f"{marker} is damaged"):
+        push_model(PushOptions(str(folder), repo_id=REPOSITORY, dry_run=True))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +241,7 @@ def test_an_absent_hub_is_said(release: Path) -> None:
     class Absent:
         """A client whose Hub does not answer; the real one tries for half a minute."""
 
-        def list_repo_tree(self, *arguments: Any, **options: Any) -> Any:
+        def repo_info(self, *arguments: Any, **options: Any) -> Any:
             raise HTTPError("Connection refused")
 
     upload = Upload(REPOSITORY, "model", files_to_publish(release), "message")
