@@ -158,7 +158,8 @@ def _load(name: str) -> tuple[PreTrainedConfig, Mapping[str, Tensor] | None]:
 
 def _takes_images(config: Any) -> bool:
     """Tell whether a model of transformers makes features of images alone."""
-    if type(config) not in MODEL_MAPPING or MODEL_MAPPING[type(config)].main_input_name != "pixel_values":
+    model_class = MODEL_MAPPING.get(type(config), None)
+    if getattr(model_class, "main_input_name", None) != "pixel_values":
         return False
     # detectors and the like take images too, but their features are those of objects
     return hasattr(config, "image_size") or config.model_type in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
@@ -219,7 +220,7 @@ def _takes_bands(inner: Any, weights: Mapping[str, Tensor], bands: int, side: in
         return True
     # faint, so that small constants of normalisations count
     grey = 0.1 * torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(0))
-    options = {"num_channels": bands, "image_size": side, "hidden_size": 1}
+    options: dict[str, Any] = {"num_channels": bands, "image_size": side, "hidden_size": 1}
     config = DeepLenseBackboneConfig(backbone_config=_resized(inner, side), band_adapter=True, **options)
     options["output_stride"] = config.output_stride = _probe(config, name)[1]
     expected = _features(config, weights, channels, grey)
