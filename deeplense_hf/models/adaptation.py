@@ -2,9 +2,11 @@
 
 - **Bands.** The filters of the first layer are summed over the pretrained colours and divided by the new number of
   bands. An image that is equal in all bands then gives the response that the pretrained model gives to the grey picture
-  of it, exactly: for one band the filters are the sum over the colours. Three bands stay as they are.
-- **Image size.** Tables of absolute positions, and of relative ones of BEiT, are interpolated bicubically to the new
-  grid; special tokens keep theirs. Everything else does not depend on the size.
+  of it, exactly: for one band the filters are the sum over the colours. Where that is not so, because the first layer
+  standardises its filters or is no convolution, the model keeps its colours, and a 1x1 convolution before it brings the
+  bands to them. Three bands stay as they are.
+- **Image size.** Tables of absolute and relative positions are interpolated bicubically to the new grid; special tokens
+  keep theirs. Everything else does not depend on the size.
 """
 
 import copy
@@ -12,16 +14,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES, MODEL_MAPPING
 
 from .configuration_deeplense import as_pair
-from .configuration_deeplense_backbone import DeepLenseBackboneConfig
-from .modeling_deeplense_backbone import channels_first, network_options
+from .configuration_deeplense_backbone import DeepLenseBackboneConfig, channels_of, default_pooling
+from .modeling_deeplense_backbone import DeepLenseBackboneModel, channels_first, network_options
+from .positions import interpolate_table
 
 UNTRAINED_PREFIX = "timm:"
+# what models of other libraries raise for images or options that they are not made for
+_NOT_MADE_FOR_IT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# largest change of a feature, relative to the largest feature, that is rounding
+_ROUNDING = 1e-4
 
 
 def adapt_pretrained(
@@ -46,21 +52,17 @@ def adapt_pretrained(
     """
     inner, weights = _load(name)
     side = image_size or as_pair(_size_of(inner))[0]
-    pretrained_channels = _channels_of(inner)
-    target_config = _resized(inner, side)
+    options = {"num_channels": num_channels, "image_size": side, **head_options}
+    adapter = weights is not None and not _takes_bands(inner, weights, num_channels, side, name)
+    # the width is found below
     config = DeepLenseBackboneConfig(
-        backbone_config=target_config,
-        num_channels=num_channels,
-        image_size=side,
-        hidden_size=1 if target_config.model_type == "timm_wrapper" else None,
-        **head_options,
+        backbone_config=_resized(inner, side), hidden_size=1, band_adapter=adapter, **options
     )
     config.hidden_size, config.output_stride = _probe(config, name)
     model = head_class(config)
     if weights is not None:
         backbone: Any = model.backbone
-        network = backbone.network
-        network.load_state_dict(adapt_weights(weights, network.state_dict(), pretrained_channels))
+        backbone.load_state_dict(adapt_weights(weights, backbone.state_dict(), channels_of(inner)))
     return model
 
 
@@ -87,17 +89,16 @@ def adapt_weights(
             adapted[name] = target
         elif source.shape == target.shape:
             adapted[name] = source.to(target.dtype)
-        elif source.ndim == 4 and source.shape[1] == pretrained_channels and source.shape[2:] == target.shape[2:]:
+        elif _is_of_bands(source, target, pretrained_channels):
             adapted[name] = adapt_bands(source, target.shape[1]).to(target.dtype)
-        elif source.ndim == 3 and source.shape[0] == 1:
-            adapted[name] = interpolate_positions(source, target.shape[1]).to(target.dtype)
-        elif source.ndim == 2 and source.shape[1] == target.shape[1]:
-            adapted[name] = interpolate_relative(source, target.shape[0]).to(target.dtype)
         else:
-            raise ValueError(
-                f"the weight '{name}' has shape {tuple(source.shape)} and would have to be {tuple(target.shape)}; keep "
-                "the image size that the model was pretrained with."
-            )
+            table = interpolate_table(name, source, target.shape)
+            if table is None:
+                raise ValueError(
+                    f"the weight '{name}' has shape {tuple(source.shape)} and would have to be {tuple(target.shape)}; "
+                    "keep the image size that the model was pretrained with."
+                )
+            adapted[name] = table.to(target.dtype)
     return adapted
 
 
@@ -119,69 +120,30 @@ def adapt_bands(filters: Tensor, bands: int) -> Tensor:
     return (filters.sum(dim=1, keepdim=True) / bands).repeat(1, bands, 1, 1)
 
 
-def interpolate_positions(table: Tensor, length: int) -> Tensor:
-    """Interpolate a table of absolute positions of a square grid to another one.
-
-    Args:
-        table: `(1, special + side**2, width)`; the special tokens come first.
-        length: New length, with as many special tokens.
-
-    Returns:
-        `(1, length, width)`.
-
-    Raises:
-        ValueError: If no number of special tokens leaves squares on both sides.
-
-    Source:
-        Dosovitskiy et al. (2021), arXiv:2010.11929, section 3.2.
-    """
-    for special in (0, 1, 2, 5):
-        old, new = round((table.shape[1] - special) ** 0.5), round((length - special) ** 0.5)
-        if special + old**2 == table.shape[1] and special + new**2 == length:
-            grid = table[:, special:].unflatten(1, (old, old)).permute(0, 3, 1, 2)
-            grid = functional.interpolate(grid, (new, new), mode="bicubic", align_corners=False)
-            return torch.cat((table[:, :special], grid.flatten(2).transpose(1, 2)), dim=1)
-    raise ValueError(f"a table of {table.shape[1]} positions is no square grid that can become one of {length}.")
-
-
-def interpolate_relative(table: Tensor, length: int) -> Tensor:
-    """Interpolate a table of relative positions to another window.
-
-    Args:
-        table: `((2 * side - 1)**2 + special, heads)`; the special entries come last.
-        length: New length, with as many special entries.
-
-    Returns:
-        `(length, heads)`.
-
-    Raises:
-        ValueError: If no number of special entries leaves squares on both sides.
-
-    Source:
-        Bao et al. (2022), arXiv:2106.08254: three special entries for the class token; Liu et al. (2022),
-        arXiv:2111.09883, for the interpolation between windows.
-    """
-    for special in (0, 3):
-        old, new = round((len(table) - special) ** 0.5), round((length - special) ** 0.5)
-        if special + old**2 == len(table) and special + new**2 == length:
-            grid = table[: old**2].T.unflatten(1, (old, old))[None]
-            grid = functional.interpolate(grid, (new, new), mode="bicubic", align_corners=False)[0]
-            return torch.cat((grid.flatten(1).T, table[old**2 :]))
-    raise ValueError(f"a table of {len(table)} relative positions cannot become one of {length}.")
+def _is_of_bands(source: Tensor, target: Tensor, pretrained_channels: int) -> bool:
+    """Tell whether weights are filters that differ in the number of bands alone."""
+    return (
+        source.ndim == target.ndim == 4
+        and source.shape[1] == pretrained_channels
+        and (source.shape[0], *source.shape[2:]) == (target.shape[0], *target.shape[2:])
+    )
 
 
 def _load(name: str) -> tuple[PreTrainedConfig, Mapping[str, Tensor] | None]:
-    """Load configuration and weights of a pretrained model; no weights for an untrained one."""
+    """Load configuration and weights of a pretrained model, named as in ours; no weights for an untrained one."""
     if name.startswith(UNTRAINED_PREFIX):
         return _untrained_timm(name.removeprefix(UNTRAINED_PREFIX)), None
     try:
         config = AutoConfig.from_pretrained(name)
-        if type(config) not in MODEL_MAPPING or (
-            not hasattr(config, "image_size") and config.model_type not in _ANY_SIZE
-        ):
+        if not _takes_images(config):
             raise ValueError(f"model '{name}' is a '{config.model_type}', no vision model that takes images.")
-        options = network_options(config, DeepLenseBackboneConfig(backbone_config=copy.deepcopy(config)).pooling)
+        options = network_options(config, default_pooling(config))
         model = AutoModel.from_pretrained(name, use_safetensors=True, **options)
+        weights = {f"network.{key}": value for key, value in model.state_dict().items()}
+        if config.model_type == "cvt":
+            stock = AutoModelForImageClassification.from_pretrained(name, use_safetensors=True)
+            norm = stock.layernorm.state_dict()
+            weights |= {f"class_token_norm.{key}": value for key, value in norm.items()}
     except ImportError as error:
         if "timm" in str(error):
             raise ImportError(f"model '{name}' needs timm. Install it with: pip install 'deeplense-hf[timm]'") from None
@@ -191,11 +153,16 @@ def _load(name: str) -> tuple[PreTrainedConfig, Mapping[str, Tensor] | None]:
         raise OSError(
             f"model '{name}' cannot be loaded as a vision model with safetensors weights: {reason}."
         ) from None
-    return config, model.state_dict()
+    return config, weights
 
 
-# families that do not say an image size, and take any
-_ANY_SIZE = ("resnet", "cvt", "timm_wrapper", "regnet", "mobilenet_v2", "poolformer", "van")
+def _takes_images(config: Any) -> bool:
+    """Tell whether a model of transformers makes features of images alone."""
+    model_class = MODEL_MAPPING.get(type(config), None)
+    if getattr(model_class, "main_input_name", None) != "pixel_values":
+        return False
+    # detectors and the like take images too, but their features are those of objects
+    return hasattr(config, "image_size") or config.model_type in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
 
 def _untrained_timm(architecture: str) -> PreTrainedConfig:
@@ -219,51 +186,93 @@ def _size_of(config: Any) -> Any:
     return size if isinstance(size, int) else tuple(size)
 
 
-def _channels_of(config: Any) -> int:
-    """Return the bands of a pretrained model."""
-    return int(getattr(config, "num_channels", None) or (getattr(config, "model_args", None) or {}).get("in_chans", 3))
-
-
 def _resized(config: PreTrainedConfig, side: int) -> Any:
     """Copy a configuration for another image size."""
     resized: Any = copy.deepcopy(config)
     if getattr(resized, "image_size", None) is not None and as_pair(_size_of(resized)) != (side, side):
-        resized.image_size = side
-    elif resized.model_type == "timm_wrapper" and _is_made_for_a_size(str(resized.architecture), side):
-        resized.model_args = {**(resized.model_args or {}), "img_size": side}
+        resized.image_size = side if isinstance(resized.image_size, int) else [side, side]
+    elif resized.model_type == "timm_wrapper":
+        arguments = {**(resized.model_args or {}), "img_size": side}
+        if _can_be_made(str(resized.architecture), arguments):
+            resized.model_args = arguments
     return resized
 
 
-def _is_made_for_a_size(architecture: str, side: int) -> bool:
-    """Tell whether a model of timm is made for images of one size, and can be for this one."""
+def _can_be_made(architecture: str, arguments: dict[str, Any]) -> bool:
+    """Tell whether timm can make a model with an image size; convolutional networks know none."""
     import timm
 
     try:
         with torch.device("meta"):
-            timm.create_model(architecture, img_size=side, num_classes=0)
-    except (TypeError, AssertionError, ValueError, RuntimeError, NotImplementedError):
-        # it knows no such option (a convolutional network), or cannot be made for that size
+            timm.create_model(architecture, num_classes=0, **arguments)
+    except _NOT_MADE_FOR_IT:
         return False
     return True
+
+
+def _takes_bands(inner: Any, weights: Mapping[str, Tensor], bands: int, side: int, name: str) -> bool:
+    """Tell whether a pretrained model can take other bands itself and respond to a grey picture as it was trained to.
+
+    It cannot if its first layer standardises its filters, which undoes their sum, or is no convolution.
+    """
+    channels = channels_of(inner)
+    if bands == channels:
+        return True
+    # faint, so that small constants of normalisations count
+    grey = 0.1 * torch.randn(1, 1, side, side, generator=torch.Generator().manual_seed(0))
+    options: dict[str, Any] = {"num_channels": bands, "image_size": side, "hidden_size": 1}
+    config = DeepLenseBackboneConfig(backbone_config=_resized(inner, side), band_adapter=True, **options)
+    options["output_stride"] = config.output_stride = _probe(config, name)[1]
+    expected = _features(config, weights, channels, grey)
+    try:
+        config = DeepLenseBackboneConfig(backbone_config=_resized(inner, side), **options)
+        response = _features(config, weights, channels, grey)
+    except _NOT_MADE_FOR_IT:
+        return False
+    return bool((response - expected).abs().max() <= _ROUNDING * expected.abs().max())
+
+
+def _features(config: DeepLenseBackboneConfig, weights: Mapping[str, Tensor], channels: int, grey: Tensor) -> Tensor:
+    """Compute the last features of a grey picture with pretrained weights."""
+    model = DeepLenseBackboneModel(config).eval()
+    model.load_state_dict(adapt_weights(weights, model.state_dict(), channels))
+    with torch.no_grad():
+        features: Tensor = model(grey.expand(-1, config.num_channels, -1, -1)).last_hidden_state
+    return features
 
 
 def _probe(config: DeepLenseBackboneConfig, name: str) -> tuple[int, int]:
     """Find width and stride of the last map by looking at one image."""
     side = as_pair(config.image_size)[0]
-    network = AutoModel.from_config(config.backbone_config, **network_options(config.backbone_config, config.pooling))
-    images = torch.zeros(1, config.num_channels, side, side)
+    inner: Any = config.backbone_config
     try:
+        network = AutoModel.from_config(inner, **network_options(inner, config.pooling)).eval()
         with torch.no_grad():
-            last = channels_first(network, network.eval()(images).last_hidden_state)
-    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+            last = network(torch.zeros(1, channels_of(inner), side, side)).last_hidden_state
+        if not isinstance(last, Tensor):
+            raise TypeError(f"its features are a {type(last).__name__}")
+        last = channels_first(network, last)
+        if last.ndim not in (3, 4):
+            raise ValueError(f"its features have shape {tuple(last.shape)}")
+    except _NOT_MADE_FOR_IT as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
-            f"model '{name}' cannot take images of {side} pixels ({lines[0][:120]}); choose another --image_size."
+            f"model '{name}' cannot take images of {side} pixels ({lines[0][:120]}); choose another --image_size or "
+            "another model."
         ) from None
     if last.ndim == 4:
         return last.shape[1], max(1, round(side / last.shape[-1]))
-    rows = int(last.shape[1] ** 0.5)
-    return last.shape[-1], max(1, side // max(rows, 1))
+    return last.shape[-1], _stride_of_tokens(network, inner, last.shape[1], side)
 
 
-__all__ = ["adapt_bands", "adapt_pretrained", "adapt_weights", "interpolate_positions", "interpolate_relative"]
+def _stride_of_tokens(network: nn.Module, config: Any, tokens: int, side: int) -> int:
+    """Find the pixels per token along an axis; class, distillation and register tokens are none of the map."""
+    patch = getattr(config, "patch_size", None)
+    if isinstance(patch, int) and 0 < (side // patch) ** 2 <= tokens:
+        return patch
+    special = getattr(getattr(network, "timm_model", None), "num_prefix_tokens", 0)
+    rows = int((tokens - special) ** 0.5)
+    return max(1, round(side / max(rows, 1)))
+
+
+__all__ = ["adapt_bands", "adapt_pretrained", "adapt_weights"]

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel
+from transformers import initialization as init
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 from .anomaly import AnomalyDetectionMixin
-from .configuration_deeplense_backbone import DeepLenseBackboneConfig
+from .configuration_deeplense_backbone import DeepLenseBackboneConfig, channels_of
 from .heads import ImageClassificationMixin, ImageRegressionMixin
 from .masked_modeling import MaskedImageModelingMixin
 from .modeling_deeplense import DeepLensePreTrainedModel, check_pixels
@@ -30,6 +31,20 @@ def channels_first(network: nn.Module, last: Tensor) -> Tensor:
     return last.permute(0, 3, 1, 2) if last.ndim == 4 and str(getattr(order, "value", order)) == "NHWC" else last
 
 
+class BandAdapter(nn.Conv2d):
+    """A 1x1 convolution from the bands of an image to those of a pretrained model; in the beginning their mean.
+
+    An image that is equal in all bands is then given to the model as the grey picture that it is.
+
+    Args:
+        bands: Bands of an image.
+        pretrained_bands: Bands that the model takes.
+    """
+
+    def __init__(self, bands: int, pretrained_bands: int) -> None:
+        super().__init__(bands, pretrained_bands, 1, bias=False)
+
+
 class DeepLenseBackbonePreTrainedModel(DeepLensePreTrainedModel):
     """Base of the family; the wrapped model initialises its own weights."""
 
@@ -38,6 +53,13 @@ class DeepLenseBackbonePreTrainedModel(DeepLensePreTrainedModel):
     _family = "DeepLenseBackbone"
     _input_embed_layer = "network"
     _can_compile_fullgraph = False
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Set initial weights of what is not the wrapped model."""
+        super()._init_weights(module)
+        if isinstance(module, BandAdapter):
+            init.constant_(module.weight, 1 / module.in_channels)
 
 
 class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
@@ -49,9 +71,14 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
 
     def __init__(self, config: DeepLenseBackboneConfig) -> None:
         super().__init__(config)
+        inner: Any = config.backbone_config
+        self.band_adapter = BandAdapter(config.num_channels, channels_of(inner)) if config.band_adapter else None
         self.network = AutoModel.from_config(
             config.backbone_config, **network_options(config.backbone_config, config.pooling)
         )
+        # CvT normalises its class token in the classifier
+        normalises = inner.model_type == "cvt" and config.pooling == "cls"
+        self.class_token_norm = nn.LayerNorm(inner.embed_dim[-1]) if normalises else None
         accepted = inspect.signature(self.network.forward).parameters
         self.interpolates = "interpolate_pos_encoding" in accepted
         self.post_init()
@@ -79,7 +106,8 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
             Features, one vector per image, the last map, and what was asked for.
 
         Raises:
-            ValueError: If the images have another number of bands than the model.
+            ValueError: If the images have another number of bands than the model, or the head reads a class token that
+                it does not have.
         """
         images = check_pixels(pixel_values, self.config.num_channels)
         options: dict[str, Any] = {"return_dict": True}
@@ -88,7 +116,7 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
         for name, value in (("output_hidden_states", output_hidden_states), ("output_attentions", output_attentions)):
             if value:
                 options[name] = value
-        outputs = self.network(images, **options)
+        outputs = self.network(images if self.band_adapter is None else self.band_adapter(images), **options)
         last = channels_first(self.network, outputs.last_hidden_state)
         features = last if last.ndim == 4 else self._as_map(last, images)
         tokens = last.flatten(2).transpose(1, 2) if last.ndim == 4 else last
@@ -122,25 +150,40 @@ class DeepLenseBackboneModel(DeepLenseBackbonePreTrainedModel):
         return nn.functional.interpolate(features, grid, mode="bilinear", align_corners=False)
 
     def _as_map(self, tokens: Tensor, images: Tensor) -> Tensor:
-        """View tokens as a map, without class and distillation tokens."""
+        """View tokens as a map, without class, distillation and register tokens, which come first."""
         stride = self.config.output_stride
-        rows, columns = images.shape[-2] // stride, images.shape[-1] // stride
-        if rows * columns > tokens.shape[1]:
-            raise ValueError(
-                f"{tokens.shape[1]} tokens are no map of {rows}x{columns}; output_stride={stride} is not this model's."
-            )
-        return tokens[:, -rows * columns :].unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+        height, width = images.shape[-2:]
+        whole, begun = (height // stride, width // stride), (-(-height // stride), -(-width // stride))
+        # models of patches leave out what fills no patch, pyramids of tokens pad it
+        inner: Any = self.config.backbone_config
+        grids = (whole, begun) if getattr(inner, "patch_size", None) == stride else (begun, whole)
+        for rows, columns in grids:
+            if 0 < rows * columns <= tokens.shape[1]:
+                return tokens[:, -rows * columns :].unflatten(1, (rows, columns)).permute(0, 3, 1, 2)
+        raise ValueError(
+            f"{tokens.shape[1]} tokens are no map of {whole[0]}x{whole[1]}; output_stride={stride} is not this model's."
+        )
 
     def _pooled(self, outputs: Any, tokens: Tensor, features: Tensor) -> Tensor:
         """Return one vector per image, `(batch, width)`."""
         if self.config.pooling == "cls":
-            return tokens[:, 0]
+            return self._class_token(outputs, tokens)
         pooled = outputs.get("pooler_output") if self.config.pooling == "pooler" else None
         pooled = None if pooled is None else torch.flatten(pooled, 1)
         if pooled is None or pooled.shape[1] != features.shape[1]:
             # none, or one that layers made for the old classifier have widened
             return features.mean(dim=(2, 3))
         return pooled
+
+    def _class_token(self, outputs: Any, tokens: Tensor) -> Tensor:
+        """Return the class token of each image, `(batch, width)`."""
+        if outputs.last_hidden_state.ndim != 4:
+            return tokens[:, 0]
+        # beside a map it is an output of its own
+        class_token = outputs.get("cls_token_value")
+        if class_token is None:
+            raise ValueError("pooling='cls', but the wrapped model has no class token; use 'pooler' or 'mean'.")
+        return (class_token if self.class_token_norm is None else self.class_token_norm(class_token))[:, 0]
 
 
 def network_options(config: Any, pooling: str | None) -> dict[str, Any]:

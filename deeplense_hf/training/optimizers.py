@@ -1,17 +1,31 @@
 """Layers of a model by depth: learning rates that fall towards the stem, and layers that keep their weights."""
 
-import math
 import re
 from typing import Any
 
 from torch import nn
 
 # names of what comes before the first block: DeepLense stems, and the embeddings of stock models
-_FIRST = ("stem", "embed", "positions", "mask_value", "distillation_token", "cls_token")
-# names of lists of blocks or stages, DeepLense and stock; what is in them is numbered
-_NUMBERED = re.compile(r"(?:^|\.)(?:stages|blocks|layers|layer|block)\.?(\d+)(?=\.|$)")
+_FIRST = ("stem", "embed", "positions", "mask_value", "distillation_token", "cls_token", "band_adapter")
+# names of lists of blocks or stages, DeepLense and stock; what is in them is numbered, and so may be what is in that
+_NUMBERED = re.compile(r"(?:^|\.)(?:stages|blocks|layers|layer|block)\.?(\d+)(?:\.(\d+))?(?=\.|$)")
+# what stock models begin their stages with, where it is a list of its own
+_EMBEDDINGS = re.compile(r"\.patch_embeddings\.(\d+)\.")
+_BEFORE, _WITHIN, _AFTER = -1, 0, 1
 # parameters with more than one dimension that decay would pull towards nothing in particular
-_WITHOUT_DECAY = ("position", "cls_token", "class_token", "distillation_token", "mask_value", "relative_position")
+_WITHOUT_DECAY = (
+    "position",
+    "pos_embed",
+    "cls_token",
+    "class_token",
+    "class_embedding",
+    "dist_token",
+    "distillation_token",
+    "reg_token",
+    "register_tokens",
+    "mask_value",
+    "mask_token",
+)
 
 
 def layer_numbers(model: nn.Module) -> dict[str, int]:
@@ -25,30 +39,57 @@ def layer_numbers(model: nn.Module) -> dict[str, int]:
         what follows the blocks, and the last for the head.
     """
     names = [name for name, _ in model.named_parameters()]
-    places = {name: _place(name) for name in names if name.startswith("backbone.")}
-    # what ends a stage has one number less than its blocks and comes after them
-    found = sorted({place for place in places.values() if place}, key=lambda place: (*place, math.inf))
-    order = {place: number for number, place in enumerate(found)}
+    places = _places([name for name in names if name.startswith("backbone.")])
+    order = {place: number for number, place in enumerate(sorted({place for place in places.values() if place}))}
     blocks = len(order)
     numbers = {}
+    begun = False
     for name in names:
         if name not in places:
             numbers[name] = blocks + 2
         elif places[name]:
             numbers[name] = order[places[name]] + 1
+            begun = True
         else:
-            inner = name.removeprefix("backbone.")
-            numbers[name] = 0 if any(word in inner for word in _FIRST) else blocks + 1
+            first = any(word in name.removeprefix("backbone.") for word in _FIRST)
+            # the modules of a model stand in the order of their use
+            numbers[name] = 0 if first or (blocks and not begun) else blocks + 1
     return numbers
 
 
-def _place(name: str) -> tuple[int, ...]:
-    """Return the numbers of the stages and blocks that a parameter lies in, none outside of them."""
+def _places(names: list[str]) -> dict[str, tuple[int, ...]]:
+    """Return the stage, the part of it and the block that each parameter lies in; nothing outside of them.
+
+    What a stage has beside its blocks, for example its downsampling, comes before or after them, as in the model.
+    """
+    numbers = {name: _numbers(name) for name in names}
+    stages_of_blocks = {found[0] for found in numbers.values() if len(found) > 1}
+    begun: set[int] = set()
+    places: dict[str, tuple[int, ...]] = {}
+    for name, found in numbers.items():
+        embedding = _EMBEDDINGS.search(name)
+        if embedding and int(embedding[1]):
+            places[name] = (int(embedding[1]), _BEFORE, 0)
+        elif not found:
+            places[name] = ()
+        elif len(found) > 1 or found[0] not in stages_of_blocks:
+            begun.add(found[0])
+            places[name] = (found[0], _WITHIN, *found[1:])
+        elif not begun:
+            # what the first stage begins with is the stem
+            places[name] = ()
+        else:
+            places[name] = (found[0], _AFTER if found[0] in begun else _BEFORE, 0)
+    return places
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    """Return the numbers of stage and block in the name of a parameter, none outside of them."""
     # a stem of blocks is one layer
     if any(part in ("stem", "embeddings") for part in name.split(".")):
         return ()
     # stage and block; what is numbered within a block belongs together
-    return tuple(map(int, _NUMBERED.findall(name)))[:2]
+    return tuple(int(number) for found in _NUMBERED.findall(name) for number in found if number)[:2]
 
 
 def parameter_groups(

@@ -28,8 +28,9 @@ from transformers import (
 )
 
 from deeplense_hf.models import AutoModelForAnomalyDetection, DeepLenseBackboneForImageClassification
-from deeplense_hf.models.adaptation import adapt_pretrained, interpolate_positions, interpolate_relative
+from deeplense_hf.models.adaptation import adapt_pretrained
 from deeplense_hf.models.modeling_deeplense_backbone import DeepLenseBackboneForAnomalyDetection
+from deeplense_hf.models.positions import interpolate_positions, interpolate_relative, interpolate_table
 
 PLAIN = {
     "hidden_size": 32,
@@ -130,6 +131,28 @@ def test_positions_keep_their_tokens() -> None:
         interpolate_positions(torch.randn(1, 13, 8), 30)
     with pytest.raises(ValueError, match="cannot become one of 30"):
         interpolate_relative(relative, 30)
+
+
+def test_tables_of_every_layout() -> None:
+    maps = torch.randn(1, 8, 4, 4)
+    larger = interpolate_table("pos_embed", maps, (1, 8, 6, 6))
+    last = interpolate_table("encoder.pos_embed", maps.permute(0, 2, 3, 1), (1, 6, 6, 8))
+    tokens = interpolate_table("position_embedding.weight", maps.flatten(2)[0].T, (36, 8))
+    relative = interpolate_table("attn.rel_pos.relative_position_bias_table", maps[0], (8, 6, 6))
+    assert larger is not None
+    assert last is not None
+    assert tokens is not None
+    torch.testing.assert_close(last.permute(0, 3, 1, 2), larger)
+    torch.testing.assert_close(tokens.T.unflatten(1, (6, 6))[None], larger)
+    assert relative is not None
+    torch.testing.assert_close(relative[None], larger)
+    steps = interpolate_table("attn.rel_pos_h", torch.arange(7.0)[:, None], (13, 1))
+    assert steps is not None
+    torch.testing.assert_close(steps.flip(0), 6 - steps)
+    # no tables of positions, or of other widths
+    assert interpolate_table("mlp.weight", torch.randn(17, 8), (37, 8)) is None
+    assert interpolate_table("pos_embed", torch.randn(1, 17, 8), (1, 37, 4)) is None
+    assert interpolate_table("rel_pos_bias", torch.randn(2, 49, 3), (3, 49, 3)) is None
 
 
 def test_what_cannot_be_adapted_is_refused(tmp_path: Path, folders: dict[str, Path]) -> None:
