@@ -203,8 +203,9 @@ def summary(report: "EvaluationReport") -> str:
     """
     from .card_texts import TASK_TEXTS
 
-    rows = headline(report, TASK_TEXTS[report.task])[:2] or [(*report.report_rows[0], "")]
-    scores = "; ".join(f"{title} {_number(report.metrics[name])}" for title, name, _ in rows)
+    rows = [(title, name) for title, name, _ in headline(report, TASK_TEXTS[report.task])[:2]]
+    # a task without a headline has one score
+    scores = "; ".join(f"{title} {_number(report.metrics[name])}" for title, name in rows or report.report_rows[:1])
     return f"On {report.n:,} images of `{_recipe(report.dataset)}`, split {report.split}: {scores}."
 
 

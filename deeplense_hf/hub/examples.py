@@ -53,7 +53,7 @@ def example_images(
     recipe = RECIPES.get(dataset.removeprefix("simulate:"))
     if recipe is None:
         return {}
-    images = {}
+    images: dict[str, tuple[NDArray[np.float32], dict[str, float]]] = {}
     for name in recipe.class_names:
         if name in class_names:
             batch = simulate_batch(recipe, name, [0], EXAMPLE_SEED)
