@@ -10,6 +10,8 @@ blended at all.
 import numpy as np
 from numpy.typing import NDArray
 
+from .missing import fill_missing
+
 KINDS = ("mixup", "cutmix")
 
 
@@ -38,7 +40,8 @@ def mix_batch(
         rows: Rows of the images in their data set, `(batch,)`.
 
     Returns:
-        Images of the same shape, and shares of the classes, `(batch, classes)`.
+        Images of the same shape, and shares of the classes, `(batch, classes)`. In a mixup, missing pixels have taken
+        the median of their band; CutMix moves them.
 
     Raises:
         ValueError: If there is no such kind.
@@ -54,7 +57,8 @@ def mix_batch(
     # the larger share is an image's own, so that no label moves
     shares = np.maximum(shares, 1 - shares)
     if kind == "mixup":
-        weights = shares[:, None, None, None]
+        # a missing pixel of one image would be missing in the blend, even where that image has no share in it
+        weights, images = shares[:, None, None, None], fill_missing(images)
         blended = weights * images + (1 - weights) * images[partners]
     else:
         blended = images.copy()

@@ -12,6 +12,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from .missing import fill_missing
 from .transforms import ExposureChange, PointSpreadBlur, SubPixelShift
 
 POLICIES: dict[str, Callable[[], list[A.BasicTransform]]] = {
@@ -59,12 +60,12 @@ class Augmentation:
         """Augment one image.
 
         Args:
-            image: Raw image of shape `(bands, height, width)`, any float range.
+            image: Raw image of shape `(bands, height, width)`, any float range; pixels that are not finite are missing.
             epoch: Epoch of the run.
             index: Row of the image in its data set.
 
         Returns:
-            The augmented image, float32, of the same shape.
+            The augmented image, float32, of the same shape; what was missing is NaN and has no part in its neighbours.
         """
         if self._pipeline is None:
             return image
@@ -73,7 +74,12 @@ class Augmentation:
             np.random.default_rng([self.seed, epoch, index]),
             random.Random(f"{self.seed} {epoch} {index}"),
         )
-        augmented = self._pipeline(image=np.ascontiguousarray(image.transpose(1, 2, 0)))["image"]
+        layers = {"image": np.ascontiguousarray(fill_missing(image).transpose(1, 2, 0))}
+        missing = ~np.isfinite(image)
+        if missing.any():
+            layers["mask"] = np.ascontiguousarray(missing.transpose(1, 2, 0), dtype=np.uint8)
+        moved = self._pipeline(**layers)
+        augmented = np.where(moved["mask"], np.nan, moved["image"]) if "mask" in moved else moved["image"]
         if augmented.shape[:2] != image.shape[1:]:
             # a quarter turn of an oblong image; another one makes it a half turn or a flip, which keep the shape
             augmented = np.rot90(augmented)

@@ -5,6 +5,7 @@ counts of a telescope image reach thousands. The transforms here leave the range
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 # albumentations asks the network for its newest version at import, with a timeout of two seconds
@@ -70,6 +71,24 @@ class SubPixelShift(A.ImageOnlyTransform):
             phase = phase[..., None]
         spectrum = np.fft.rfft2(img, axes=(0, 1)) * phase
         return np.fft.irfft2(spectrum, s=(height, width), axes=(0, 1)).astype(np.float32)
+
+    @property
+    def targets(self) -> dict[str, Callable[..., Any]]:
+        """What is moved: images, and masks of missing pixels."""
+        return super().targets | {"mask": self.apply_to_mask}
+
+    def apply_to_mask(self, mask: np.ndarray, shift: np.ndarray, **params: Any) -> np.ndarray:
+        """Move a mask by the nearest whole pixel.
+
+        Args:
+            mask: Mask of shape `(height, width, bands)` or `(height, width)`.
+            shift: Shift along y and x [pixels].
+            **params: What albumentations hands to every transform; not used.
+
+        Returns:
+            The mask, of the same shape.
+        """
+        return np.roll(mask, np.rint(shift).astype(int), axis=(0, 1))
 
 
 class ExposureChange(A.ImageOnlyTransform):

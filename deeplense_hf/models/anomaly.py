@@ -9,6 +9,7 @@ from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple
 
 from .masked_modeling import MaskedImageModelingMixin, draw_squares, mask_grid, masked_errors, squares_to_pixels
+from .modeling_deeplense import check_pixels
 from .outputs import DeepLenseAnomalyOutput
 
 # variance that is added to every feature, in units of the mean variance, so that idle features do not decide
@@ -125,7 +126,7 @@ class AnomalyDetectionMixin(MaskedImageModelingMixin):
         Returns:
             The loss of masked image modelling, and scores in evaluation mode.
         """
-        images = self._checked(pixel_values)
+        images = check_pixels(pixel_values, self.config.num_channels)
         mask = self._mask(images, bool_masked_pos)
         kwargs_of_backbone: dict[str, Any] = {"interpolate_pos_encoding": interpolate_pos_encoding, **kwargs}
         outputs, reconstruction = self.reconstruct(images, mask, **kwargs_of_backbone)

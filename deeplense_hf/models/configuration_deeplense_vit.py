@@ -45,10 +45,5 @@ class DeepLenseViTConfig(DeepLenseConfig):
             raise ValueError(f"num_hidden_layers={self.num_hidden_layers} must be positive.")
         super().__post_init__(**kwargs)
 
-    @property
-    def output_stride(self) -> int:
-        """Pixels per token along an axis."""
-        return self.patch_size
-
 
 __all__ = ["DeepLenseViTConfig"]

@@ -10,6 +10,7 @@ from transformers.utils.generic import can_return_tuple
 
 from .configuration_deeplense import as_pair
 from .heads import PooledHeadMixin
+from .modeling_deeplense import check_pixels
 from .outputs import DeepLenseMaskedImageModelingOutput, DeepLenseModelOutput
 
 _DECODER_CHANNELS = 32
@@ -86,7 +87,7 @@ class MaskedImageModelingMixin(PooledHeadMixin):
         Returns:
             Reconstruction, mask and errors.
         """
-        images = self._checked(pixel_values)
+        images = check_pixels(pixel_values, self.config.num_channels)
         mask = self._mask(images, bool_masked_pos)
         outputs, reconstruction = self.reconstruct(
             images, mask, interpolate_pos_encoding=interpolate_pos_encoding, **kwargs
@@ -119,13 +120,6 @@ class MaskedImageModelingMixin(PooledHeadMixin):
         backbone: Any = self.backbone
         maps = backbone.last_map(outputs, size)
         return outputs, self.decoder(maps, size)
-
-    def _checked(self, pixel_values: Tensor | None) -> Tensor:
-        """Refuse what is no batch of images."""
-        if pixel_values is None or pixel_values.ndim != 4:
-            shape = None if pixel_values is None else tuple(pixel_values.shape)
-            raise ValueError(f"pixel_values has shape {shape}, but (batch, num_channels, height, width) is needed.")
-        return pixel_values
 
     def _mask(self, images: Tensor, squares: Tensor | None) -> Tensor:
         """Draw or check the hidden squares, and return them as pixels."""

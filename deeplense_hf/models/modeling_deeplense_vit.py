@@ -133,9 +133,12 @@ class DeepLenseViTModel(DeepLenseViTPreTrainedModel):
             Features, one vector per image, and what was asked for.
 
         Raises:
-            ValueError: If the images have another number of bands or, without interpolation, another size.
+            ValueError: If the images have another number of bands or, without interpolation, another size, or a size
+                at which an equivariant model would prefer a side.
         """
-        features = self.stem(check_pixels(pixel_values, self.config.num_channels))
+        images = check_pixels(pixel_values, self.config.num_channels)
+        self.config.check_symmetry((images.shape[2], images.shape[3]))
+        features = self.stem(images)
         grid = (features.shape[2], features.shape[3])
         tokens = self.positions(features.flatten(2).transpose(1, 2), grid, interpolate_pos_encoding)
         tokens = self.dropout(tokens)

@@ -132,7 +132,8 @@ class LensCollator:
         processor: A `DeepLenseImageProcessor`, or any image processor of transformers.
         with_rows: Whether the model's trainer wants to know the rows.
         with_images: Whether it wants the raw images too, for teachers with processors of their own.
-        size_of_epoch: Side that processed images have in an epoch [pixels]; what the processor makes when absent.
+        size_of_epoch: Shorter side that processed images have in an epoch [pixels]; the other one follows, so that
+            a ring stays round; what the processor makes when absent.
     """
 
     def __init__(
@@ -166,10 +167,11 @@ class LensCollator:
             pixel_values = self.processor(list(batch[IMAGES]), return_tensors="pt")["pixel_values"]
         inputs: dict[str, Any] = {}
         if self.size_of_epoch is not None:
-            side = self.size_of_epoch(batch[EPOCH])
-            if side < min(pixel_values.shape[-2:]):
+            side, shortest = self.size_of_epoch(batch[EPOCH]), min(pixel_values.shape[-2:])
+            if side < shortest:
+                size = [round(length * side / shortest) for length in pixel_values.shape[-2:]]
                 pixel_values = functional.interpolate(
-                    pixel_values, (side, side), mode="bilinear", antialias=True, align_corners=False
+                    pixel_values, size, mode="bilinear", antialias=True, align_corners=False
                 )
                 inputs["interpolate_pos_encoding"] = True
         inputs["pixel_values"] = pixel_values

@@ -238,7 +238,7 @@ def progressive_size(progress: float, final: int, start: float, multiple_of: int
 
     Args:
         progress: Share of the epochs that are done.
-        final: Size in the end [pixels].
+        final: Size in the end [pixels]; of oblong images the shorter side.
         start: Share of that size in the beginning.
         multiple_of: Sizes between are multiples of it [pixels].
         growth: Share of the epochs after which images have their final size.

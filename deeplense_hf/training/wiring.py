@@ -306,7 +306,7 @@ def _size_of_epoch(
     epochs = max(1.0, _epochs(arguments, images))
 
     def size(epoch: int) -> int:
-        """Return the side of training images in an epoch [pixels]."""
+        """Return the shorter side of training images in an epoch [pixels]."""
         return progressive_size(epoch / epochs, final, method_options.progressive_size, model.config.output_stride)
 
     return size

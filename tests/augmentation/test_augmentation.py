@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import fourier_shift
 
+from deeplense_hf.augmentation.missing import fill_missing
 from deeplense_hf.augmentation.policies import POLICIES, Augmentation
 from deeplense_hf.augmentation.transforms import ExposureChange, PointSpreadBlur, SubPixelShift
 
@@ -116,3 +117,38 @@ def test_oblong_images_keep_their_shape(policy: str) -> None:
         turned = [image, image[:, ::-1], image[:, :, ::-1], image[:, ::-1, ::-1]]
         found = [next(n for n, other in enumerate(turned) if np.array_equal(one, other)) for one in made]
         assert set(found) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_missing_pixels_do_not_spread(policy: str, counts: np.ndarray) -> None:
+    counts[0, 9, 20], counts[1, 15, 16], counts[1, 0, 0] = np.nan, np.inf, -np.inf
+    augmentation = Augmentation(policy, seed=0)
+    for index in range(30):
+        made = augmentation(counts, 0, index)
+        missing = ~np.isfinite(made)
+        # turning by any angle takes the nearest pixel, which may be another one's or beyond the border
+        assert missing.sum() <= 8 if policy == "standard" else missing.sum(axis=(1, 2)).tolist() == [1, 2]
+        assert made[~missing].min() > 200
+        assert made[~missing].max() < 420
+
+
+def test_missing_pixels_turn_with_the_image(counts: np.ndarray) -> None:
+    counts[:, 2, 5] = np.nan
+    turned = {
+        np.rot90(image, turns, axes=(1, 2)).tobytes() for image in (counts, counts[:, ::-1]) for turns in range(4)
+    }
+    augmentation = Augmentation("dihedral", seed=0)
+    assert {augmentation(counts, epoch=0, index=index).tobytes() for index in range(100)} == turned
+
+
+def test_missing_pixels_move_with_the_image() -> None:
+    mask = np.zeros((8, 8, 2), dtype=np.uint8)
+    mask[3, 7, 1] = 1
+    moved = SubPixelShift(1.0).apply_to_mask(mask, shift=np.array([-0.8, 0.6]))
+    assert np.argwhere(moved).tolist() == [[2, 0, 1]]
+
+
+def test_missing_pixels_of_counts_become_counts() -> None:
+    image = np.array([[[1, 2], [np.nan, 5]], [[np.nan, 3], [np.inf, 4]], [[np.nan] * 2] * 2], dtype=np.float32)
+    assert fill_missing(image).tolist() == [[[1, 2], [2, 5]], [[3, 3], [3, 4]], [[0, 0], [0, 0]]]
+    assert np.isnan(image[0, 1, 0]), "the image itself is left alone"

@@ -38,6 +38,19 @@ def test_an_image_keeps_the_larger_share(batch: tuple[np.ndarray, np.ndarray, np
     assert (shares[np.arange(24), labels] >= 0.5).all()
 
 
+def test_missing_pixels_stay_with_their_image(batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    images, labels, rows = batch
+    images = images.copy()
+    images[3, 0, 4, 5] = np.nan
+    images[7, 0] = np.inf
+    expected = mix_batch(np.where(np.isfinite(images), images, np.zeros(1)), labels, 3, 1.0, "mixup", 0, 2, rows)
+    mixed, shares = mix_batch(images, labels, 3, 1.0, "mixup", 0, 2, rows)
+    assert np.isfinite(mixed).all()
+    # image 3 is of class 0, and image 7, of which nothing is known, counts as zero
+    assert np.array_equal(mixed, expected[0])
+    assert np.array_equal(shares, expected[1])
+
+
 def test_an_unknown_kind_is_named(batch: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     with pytest.raises(ValueError, match="mixing='blend' is not one of mixup, cutmix"):
         mix_batch(*batch[:2], 3, 1.0, "blend", 0, 0, batch[2])

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
+from transformers import AutoModelForImageClassification
 
 import deeplense_hf
 from deeplense_hf.data.schema import features
@@ -23,6 +24,8 @@ from deeplense_hf.inference.predict import PredictOptions, predict
 from deeplense_hf.inference.prediction_store import PredictionStore
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.inference.sources import ImageFile
+from deeplense_hf.models import DeepLenseImageProcessor
+from deeplense_hf.models.presets import build_config
 
 Rows = list[dict[str, Any]]
 
@@ -141,6 +144,23 @@ def test_one_refused_image_does_not_spoil_its_batch(run: Callable, monkeypatch: 
     rows = run(output=expected[0]["path"] + ".parquet")
     assert [row["error"] for row in rows[:-1]] == [None] * (len(rows) - 1)
     assert rows[-1]["error"] == "the processor refuses it."
+
+
+def test_sizes_that_an_equivariant_model_refuses_get_a_row_with_the_reason(tmp_path: Path) -> None:
+    config = build_config(
+        "deeplense-swin-test", stem="equivariant", symmetry="equivariant", window_size=8, image_size=32
+    )
+    AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path / "model")
+    DeepLenseImageProcessor().save_pretrained(tmp_path / "model")
+    (tmp_path / "images").mkdir()
+    for side in (24, 28, 32, 40):
+        np.save(tmp_path / "images" / f"{side}.npy", np.random.default_rng(0).normal(size=(side, side)))
+    output = tmp_path / "table.parquet"
+    predict(PredictOptions([str(tmp_path / "model")], [str(tmp_path / "images")], str(output), device="cpu"))
+    errors = [row["error"] for row in pq.read_table(output).to_pylist()]
+    assert (errors[0], errors[2]) == (None, None)
+    assert "multiple of 8 pixels and at most 32 (one window), not 28x28" in errors[1]
+    assert "not 40x40" in errors[3]
 
 
 def test_pixel_scale_fills_in(run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

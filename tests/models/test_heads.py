@@ -72,6 +72,12 @@ def test_regression_answers_in_units() -> None:
     assert (constant(images()).standard_deviations == 1).all()
 
 
+def test_targets_of_another_shape_are_refused() -> None:
+    model = make(AutoModelForImageRegression, num_labels=1)
+    with pytest.raises(ValueError, match=r"labels have shape \(3,\), but \(batch, num_labels\), \(3, 1\), is needed"):
+        model(images(), labels=torch.zeros(3))
+
+
 def test_unknown_targets_do_not_count() -> None:
     means, variances = torch.randn(4, 2), torch.randn(4, 2)
     targets = torch.randn(4, 2)
@@ -79,6 +85,17 @@ def test_unknown_targets_do_not_count() -> None:
     half[:, 1] = torch.nan
     expected = -torch.distributions.Normal(means[:, 0], torch.exp(0.5 * variances[:, 0])).log_prob(targets[:, 0]).mean()
     torch.testing.assert_close(gaussian_negative_log_likelihood(means, variances, half), expected)
+
+
+@pytest.mark.parametrize("auto_class", [AutoModelForMaskedImageModeling, AutoModelForAnomalyDetection])
+def test_masked_images_need_the_bands_of_the_model(auto_class: Any) -> None:
+    model = make(auto_class, num_channels=3)
+    with pytest.raises(
+        ValueError, match=r"has shape \(3, 1, 32, 32\), but the model takes \(batch, 3, height, width\)"
+    ):
+        model(images())
+    with pytest.raises(ValueError, match="pixel_values is missing"):
+        model()
 
 
 @pytest.mark.parametrize("preset", FAMILIES)

@@ -137,6 +137,9 @@ def test_bands_are_chosen_in_order() -> None:
 def test_number_of_bands_is_checked_and_grey_pictures_in_colour_are_grey() -> None:
     grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
     np.testing.assert_array_equal(process(grey.convert("RGB"), num_channels=1), process(grey))
+    with_a_hole = IMAGE.copy()
+    with_a_hole[3, 4] = np.nan
+    np.testing.assert_array_equal(process(np.stack([with_a_hole] * 3), num_channels=1), process(with_a_hole))
     colours = np.stack([IMAGE, 2 * IMAGE, IMAGE])
     for bands in (1, 2):
         with pytest.raises(ValueError, match=f"has 3 band.*takes {bands}"):
@@ -234,6 +237,48 @@ def test_normalisations() -> None:
     np.testing.assert_allclose(same, (image - 1) / 2, rtol=1e-6)
     with pytest.raises(ValueError, match="has 2 bands, but image_mean and image_std have 3 values"):
         process(image, normalisation="fixed", image_mean=[0.0] * 3, image_std=[1.0] * 3)
+
+
+@pytest.mark.parametrize("per_band", [True, False])
+@pytest.mark.parametrize("normalisation", ["none", "standard", "minmax", "max"])
+@pytest.mark.parametrize("stretch", ["none", "asinh", "log", "sqrt"])
+def test_units_do_not_matter_where_brightness_is_relative(stretch: str, normalisation: str, per_band: bool) -> None:
+    if stretch == normalisation == "none":
+        pytest.skip("absolute brightness")
+    noise = IMAGE - 100
+    for image in (np.stack([IMAGE, noise]), np.stack([-IMAGE, noise / 7]), np.zeros((2, 9, 9), dtype=np.float32)):
+        options = {"stretch": stretch, "normalisation": normalisation, "per_band": per_band, "size": 20}
+        expected = process(image, **options)
+        # powers of two round nothing
+        np.testing.assert_array_equal(process(image * 2.0**-80, **options), expected)
+        largest = abs(expected).max()
+        for scale in (1e-25, 1e-20, 1e-15, 1e15):
+            scaled = process(image.astype(np.float64) * scale, **options)
+            np.testing.assert_allclose(scaled, expected, rtol=1e-5, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("stretch", ["none", "asinh", "log", "sqrt"])
+@pytest.mark.parametrize("normalisation", ["standard", "minmax"])
+def test_flat_images_stay_flat_when_they_are_resized(normalisation: str, stretch: str) -> None:
+    for brightness in (3.7, -3.7, 1e5 / 3, 1e-20, 0.0):
+        options = {"stretch": stretch, "normalisation": normalisation}
+        assert not process(np.full((40, 40), brightness), size=24, **options).any()
+        assert not process(np.full((9, 9), brightness), **options).any()
+
+
+def test_images_of_several_units_share_a_batch() -> None:
+    units = torch.tensor([1.0, 2.0**-80, 2.0**50, 0.0])[:, None, None, None]
+    processor = DeepLenseImageProcessor(size=20)
+    values = processor.process_batch(torch.from_numpy(IMAGE)[None, None] * units)
+    assert torch.equal(values[0], values[1])
+    assert torch.equal(values[0], values[2])
+    assert not values[3].any()
+
+
+def test_absolute_brightness_stays_absolute() -> None:
+    np.testing.assert_array_equal(process(IMAGE * 2.0**-80)[0], IMAGE * 2.0**-80)
+    fixed = {"normalisation": "fixed", "image_mean": 1.0, "image_std": 2.0}
+    np.testing.assert_allclose(process(IMAGE * 1e-20, **fixed), -0.5)
 
 
 @pytest.mark.parametrize("normalisation", ["none", "standard", "minmax", "max"])

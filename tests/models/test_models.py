@@ -34,7 +34,7 @@ def make(preset: str = FAMILIES[0], **options: Any) -> PreTrainedModel:
 
 
 @pytest.mark.parametrize("preset", FAMILIES)
-@pytest.mark.parametrize("stem", ["patch", "conv"])
+@pytest.mark.parametrize("stem", ["patch", "conv", "inverted", "equivariant"])
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (5, 64), (1, 1)])
 def test_any_size_and_number_of_bands(preset: str, stem: str, size: tuple[int, int]) -> None:
     model = make(preset, stem=stem, num_channels=5)

@@ -29,9 +29,9 @@ def make(preset: str, auto_class: Any = AutoModelForImageClassification, **optio
     return model.eval()
 
 
-def spread(model: PreTrainedModel, images: torch.Tensor) -> float:
+def spread(model: PreTrainedModel, images: torch.Tensor, **options: Any) -> float:
     with torch.no_grad():
-        answers = torch.stack([model(orient(images, number))[0] for number in range(ORIENTATIONS)])
+        answers = torch.stack([model(orient(images, number), **options)[0] for number in range(ORIENTATIONS)])
     assert answers[0].std() > 1e-2, "the images differ"
     return float((answers - answers[0]).abs().max())
 
@@ -46,6 +46,26 @@ def test_answers_do_not_depend_on_the_orientation(preset: str, options: dict[str
     assert spread(loaded, images) < 1e-5
     with torch.no_grad():
         torch.testing.assert_close(loaded(images).logits, model(images).logits)
+
+
+@pytest.mark.parametrize(
+    ("preset", "fitting", "unfitting"),
+    [
+        ("deeplense-swin-test", [(8, 8), (24, 24), (16, 32)], [(4, 4), (33, 33), (36, 36), (40, 40), (32, 64)]),
+        ("deeplense-vit-test", [(4, 4), (36, 36), (44, 32)], [(3, 3), (33, 33), (34, 34), (32, 30)]),
+    ],
+)
+def test_equivariance_is_exact_or_refused_at_other_sizes(
+    preset: str, fitting: list[tuple[int, int]], unfitting: list[tuple[int, int]]
+) -> None:
+    model = make(preset, **EQUIVARIANT)
+    for size in fitting:
+        assert spread(model, torch.randn(4, 1, *size), interpolate_pos_encoding=True) < 1e-5
+    for height, width in unfitting:
+        with pytest.raises(
+            ValueError, match=f"each a multiple of {model.config.output_stride} pixels.*{height}x{width}"
+        ):
+            model(torch.randn(1, 1, height, width), interpolate_pos_encoding=True)
 
 
 def test_without_symmetry_answers_depend_on_the_orientation() -> None:
@@ -81,8 +101,8 @@ def test_orientations_are_a_group() -> None:
     ("options", "message"),
     [
         ({"symmetry": "equivariant"}, "needs stem='equivariant'"),
-        ({**EQUIVARIANT, "window_size": 4}, "shifted windows prefer a side"),
-        ({**EQUIVARIANT, "image_size": 36}, "multiple of 8"),
+        ({**EQUIVARIANT, "window_size": 4}, r"at most 16 \(one window\), not 32x32"),
+        ({**EQUIVARIANT, "image_size": 36}, "multiple of 8 pixels and at most 32 .*, not 36x36"),
         ({**EQUIVARIANT, "stem_channels": (12, 12)}, "multiples of 8"),
         ({"symmetry": "average", "image_size": (32, 40)}, "needs square images"),
         ({"symmetry": "none at all"}, "symmetry='none at all' is not one of"),

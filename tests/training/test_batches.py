@@ -50,6 +50,17 @@ def test_workers_that_outlive_an_epoch_learn_of_the_next(dataset) -> None:
         np.testing.assert_array_equal(next(iter(loader)), data.__getitems__(list(range(12)))["images"])
 
 
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((16, 40), (12, 30)), ((33, 16), (25, 12)), ((16, 16), (12, 12)), ((8, 40), (8, 40))]
+)
+def test_small_images_keep_their_aspect_ratio(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    batch = {"images": np.random.default_rng(0).normal(size=(2, 1, *shape)).astype(np.float32), "epoch": 0}
+    collator = LensCollator(DeepLenseImageProcessor(), size_of_epoch=lambda _: 12)
+    inputs = collator(batch | {"pixel_scale": np.full(2, 0.05, dtype=np.float32)})
+    assert inputs["pixel_values"].shape[-2:] == expected
+    assert ("interpolate_pos_encoding" in inputs) == (shape != expected)
+
+
 def test_task_reads_classes_and_drops_unlabelled_rows(dataset) -> None:
     task = ClassificationTask.from_dataset(dataset, TaskOptions(), "mine")
     assert task.class_names == ("no_sub", "cdm", "axion")
