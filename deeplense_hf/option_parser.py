@@ -120,35 +120,65 @@ class OptionParser(HfArgumentParser):
 
     def _use_yaml(self, path: Path) -> None:
         """Make the values of a YAML file the defaults."""
-        values = read_yaml_mapping(path, "--config")
-        actions = {action.dest: action for action in self._actions if action.dest not in ("help", "config")}
-        for name, value in values.items():
-            if name not in actions:
-                raise ValueError(f"{path}: unknown option '{name}'{self._suggestion(str(name))}.")
-            action = actions[name]
-            allowed = list(action.choices) if action.choices else []
-            may_be_absent = value is None and action.default is None
-            if allowed and value not in allowed and not may_be_absent:
-                raise ValueError(f"{path}: {name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
-            action.required = False
-            self.set_defaults(**{name: self._as_declared(path, action, value)})
+        for name, value in read_yaml_mapping(path, "--config").items():
+            checked = self.check_value(path, name, value)
+            self._action(path, name).required = False
+            self.set_defaults(**{name: checked})
 
-    def _as_declared(self, path: Path, action: argparse.Action, value: Any) -> Any:
-        """Give a YAML value the option's type, for example 1e-3, which YAML reads as text."""
-        if value is None or not isinstance(action.type, type) or isinstance(value, action.type | dict):
+    def check_value(self, path: Path, name: str, value: Any) -> Any:
+        """Check a value of a YAML file as the command line would.
+
+        Args:
+            path: The file, for the message.
+            name: Name of the option.
+            value: What YAML reads.
+
+        Returns:
+            The value in the option's type, for example 1e-3, which YAML reads as text.
+
+        Raises:
+            ValueError: If there is no such option, or it does not allow the value.
+        """
+        action = self._action(path, name)
+        allowed = list(action.choices) if action.choices else []
+        may_be_absent = value is None and action.default is None
+        if allowed and value not in allowed and not may_be_absent:
+            raise ValueError(f"{path}: {name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
+        if value is None or isinstance(value, dict):
             return value
         items = value if isinstance(value, list) else [value]
         try:
-            typed = [action.type(item) for item in items]
-        except (TypeError, ValueError):
-            raise ValueError(f"{path}: {action.dest}={value!r} is not of type {action.type.__name__}.") from None
+            typed = [_typed(action.type, item) for item in items]
+        except (TypeError, ValueError, argparse.ArgumentTypeError):
+            kind = getattr(action.type, "__name__", "").replace("string_to_bool", "bool")
+            raise ValueError(f"{path}: {name}={value!r} is not of type {kind}.") from None
         return typed if isinstance(value, list) or action.nargs == "+" else typed[0]
+
+    def _action(self, path: Path, name: str) -> argparse.Action:
+        """Return the option of a name; of a flag with a `--no_` form the positive one, which knows its type."""
+        for action in self._actions:
+            if action.dest == name and name not in ("help", "config"):
+                return action
+        raise ValueError(f"{path}: unknown option '{name}'{self._suggestion(str(name))}.")
 
     def _suggestion(self, word: str) -> str:
         known = [flag for action in self._actions for flag in action.option_strings if "-" not in flag[2:]]
         flag = word if word.startswith("--") else f"--{word}"
         close = difflib.get_close_matches(flag.split("=")[0], known, n=1)
         return f"; did you mean {close[0] if word.startswith('--') else close[0][2:]}?" if close else ""
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """Give a value of YAML the type of an option, if nothing is lost by it."""
+    if getattr(kind, "__name__", "") == "string_to_bool":
+        return kind(str(value))
+    if not isinstance(kind, type) or isinstance(value, dict):
+        return value
+    if kind in (int, float) and isinstance(value, bool):
+        raise TypeError(value)
+    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise ValueError(value)
+    return kind(value)
 
 
 def read_yaml_mapping(path: Path, option: str) -> dict[Any, Any]:

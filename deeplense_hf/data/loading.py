@@ -14,7 +14,7 @@ from datasets import Array3D, Dataset, DatasetDict, load_dataset
 from numpy.typing import NDArray
 
 from .build import is_dataset_folder
-from .schema import IMAGE, LABEL, UNLABELLED
+from .schema import IMAGE, LABEL, PIXEL_SCALE, SYSTEM_ID, UNLABELLED
 
 DEFAULT_IMAGES_PER_CLASS = 1000
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -208,6 +208,20 @@ class LensImageDecoder:
             return np.full(len(self), UNLABELLED, dtype=np.int64)
         labels = self.dataset.data.column(LABEL).fill_null(UNLABELLED).to_numpy().astype(np.int64)
         return labels if self._indices is None else labels[self._indices]
+
+    @property
+    def pixel_scales(self) -> NDArray[np.float32]:
+        """Pixel scale of each row [arcsec/pixel], NaN where unknown, `(rows,)`."""
+        if PIXEL_SCALE not in self.dataset.column_names:
+            return np.full(len(self), np.nan, dtype=np.float32)
+        return self.column(PIXEL_SCALE).astype(np.float32)
+
+    @property
+    def system_ids(self) -> NDArray[np.str_]:
+        """Lens system of each row, `(rows,)`; without that column each row is its own."""
+        if SYSTEM_ID not in self.dataset.column_names:
+            return np.arange(len(self)).astype(str)
+        return self.column(SYSTEM_ID).astype(str)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column beside the images.

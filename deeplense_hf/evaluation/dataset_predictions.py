@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import IMAGE, IMAGE_CONFIGURATION, PIXEL_SCALE, SYSTEM_ID
+from deeplense_hf.data.schema import IMAGE, IMAGE_CONFIGURATION
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.tasks.task import Arrays, References
 
@@ -65,13 +65,13 @@ def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -
     state = PartialState()
     share = np.array_split(references.rows, state.num_processes)[state.process_index]
     decoder = LensImageDecoder(dataset)
-    scales = decoder.column(PIXEL_SCALE) if PIXEL_SCALE in dataset.features else None
+    scales = decoder.pixel_scales
     answers, digests = [], []
     starts = range(0, len(share), batch_size)
     for start in tqdm(starts, desc="evaluating", unit="batch", disable=not state.is_main_process):
         batch = share[start : start + batch_size]
         images = decoder[batch]
-        scale = None if scales is None or np.isnan(scales[batch]).all() else scales[batch]
+        scale = None if np.isnan(scales[batch]).all() else scales[batch]
         answers.append(predictor.answers(images, scale))
         digests += [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
     shares = gather_object([(answers, digests)])
@@ -83,7 +83,7 @@ def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -
     return DatasetPredictions(
         references=references,
         answers={name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
-        system_ids=_system_ids(decoder)[references.rows],
+        system_ids=decoder.system_ids[references.rows],
         left_out=len(dataset) - len(references.rows),
         fingerprint=digest.hexdigest()[:16],
         morphologies=_morphologies(decoder)[references.rows],
@@ -109,10 +109,3 @@ def _morphologies(decoder: LensImageDecoder) -> NDArray[np.str_]:
     if IMAGE_CONFIGURATION not in decoder.dataset.column_names:
         return np.full(len(decoder), "")
     return np.array([value or "" for value in decoder.column(IMAGE_CONFIGURATION)], dtype=str)
-
-
-def _system_ids(decoder: LensImageDecoder) -> NDArray[np.str_]:
-    """Return the system of each row; without that column each row is its own."""
-    if SYSTEM_ID in decoder.dataset.column_names:
-        return decoder.column(SYSTEM_ID).astype(str)
-    return np.arange(len(decoder)).astype(str)

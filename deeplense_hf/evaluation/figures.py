@@ -72,6 +72,8 @@ def _of_quantities(report: EvaluationReport, task: Any, predictions: DatasetPred
     for index, (name, unit) in enumerate(zip(task.target_names, task.target_units, strict=True)):
         truths = predictions.references.values[:, index]
         known = ~np.isnan(truths)
+        if not known.any():
+            continue
         columns = [
             truths[known],
             *(predictions.answers[key][known, index] for key in (PREDICTIONS, STANDARD_DEVIATIONS)),

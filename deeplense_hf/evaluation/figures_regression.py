@@ -58,8 +58,11 @@ def coverage_figure(
 ) -> Figure:
     """Draw how many truths lie inside central intervals, against how many should.
 
+    The curve is that of normal distributions of the standard deviations that the model states, the points are the
+    intervals that it states itself, as scored in the report.
+
     Args:
-        report: The report, for the title.
+        report: The report, for the title and the scores.
         target: Name of the quantity.
         truths: Truths, `(n,)`.
         values: Estimates, `(n,)`.
@@ -76,7 +79,10 @@ def coverage_figure(
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
     error = np.sqrt(nominal * (1 - nominal) / len(truths))
     axes.fill_between(nominal, nominal - error, nominal + error, color=GREY, alpha=0.25, linewidth=0)
-    axes.plot(nominal, observed, color=COLOURS[0], linewidth=1.6)
+    axes.plot(nominal, observed, color=COLOURS[0], linewidth=1.6, label="as normal distributions")
+    stated = [report.metrics[f"coverage_{level}_{target}"].value for level in ("68", "95")]
+    axes.plot((norm.cdf(1) - norm.cdf(-1), 0.95), stated, "o", color=COLOURS[1], label="as stated, 68% and 95%")
+    axes.legend(loc="upper left", frameon=False, fontsize=8)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="nominal share", ylabel=f"share of true {target} inside")
     axes.set_title(title("Coverage of intervals", report))
     return figure

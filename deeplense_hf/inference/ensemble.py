@@ -183,11 +183,35 @@ def build_ensemble(
         **{"num_channels": first.model.config.num_channels, **first.task.model_options},
     )
     regression = first.task.name == "regression"
+    if regression:
+        config.interval_factors_95 = _mean_interval_factors_95(predictors, config.orders, weights)
     kind = "Regression" if regression else "Classification"
     model = getattr(modeling_deeplense_ensemble, f"DeepLenseEnsembleForImage{kind}")(config)
     for member, predictor in zip(model.members, predictors, strict=True):
         member.load_state_dict(predictor.model.state_dict())
     return model.eval()
+
+
+def _mean_interval_factors_95(
+    predictors: Sequence["Predictor"], orders: Sequence[Sequence[int]], weights: Sequence[float]
+) -> list[float] | None:
+    """Average half the widths of the members' 95% intervals [standard deviations], in the order of the first's targets.
+
+    Nothing better is known of the mixture without images to calibrate it on; of equal members it is exact.
+    """
+    from deeplense_hf.models.answers import DEVIATIONS_OF_95
+
+    tasks: list[Any] = [predictor.task for predictor in predictors]
+    factors = [task.interval_factors_95 for task in tasks]
+    if not any(factors):
+        return None
+    in_order = [
+        [own[index] if own else DEVIATIONS_OF_95 for index in order] for own, order in zip(factors, orders, strict=True)
+    ]
+    return [
+        sum(weight * factor for weight, factor in zip(weights, column, strict=True))
+        for column in zip(*in_order, strict=True)
+    ]
 
 
 def logits_of(

@@ -191,7 +191,11 @@ class Predictor:
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        config = {key: value for key, value in self.model.config.to_dict().items() if key not in _UNRELATED}
+        config = {
+            key: value
+            for key, value in self.model.config.to_dict().items()
+            if key not in _UNRELATED and not (value is None and key in _ABSENT_AT_FIRST)
+        }
         settings = {key: value for key, value in self.processor.to_dict().items() if key not in _UNRELATED}
         digest.update(json.dumps([config, settings], sort_keys=True, default=str).encode())
         return digest.hexdigest()[:16]
@@ -211,6 +215,9 @@ _UNRELATED = frozenset(
     }
 )
 """Settings that say where a model came from or what `Trainer` did with it, not what it computes."""
+
+_ABSENT_AT_FIRST = frozenset({"interval_factors_95"})
+"""Settings younger than released models; without a value a model answers as it did before, under the same hash."""
 
 
 def select_device(device: str | torch.device) -> torch.device:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from deeplense_hf.data.build import is_dataset_folder
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.data.readers import UnreadableImage, find_image_files, iterate_images
-from deeplense_hf.data.schema import PIXEL_SCALE, SOURCE_FILE, SYSTEM_ID
+from deeplense_hf.data.schema import SOURCE_FILE, SYSTEM_ID
 
 _ROWS_PER_UNIT = 128
 """Rows of a data set that are in memory at once: 87 MB of 3 x 237 x 239 images."""
@@ -163,7 +163,7 @@ def _dataset_units(folder: Path) -> Iterator[Unit]:
         files, systems = _column(decoder, SOURCE_FILE), _column(decoder, SYSTEM_ID)
         pairs = zip(files, systems, strict=True)
         names = np.array([file or system or "row" for file, system in pairs], dtype=object)
-        scales = _column(decoder, PIXEL_SCALE).astype(np.float32)
+        scales = decoder.pixel_scales
         for start in range(0, len(dataset), _ROWS_PER_UNIT):
             rows = range(start, min(start + _ROWS_PER_UNIT, len(dataset)))
             yield DatasetRows(str(split), rows, decoder, names, scales, data_files)

@@ -46,6 +46,7 @@ def weighted_regression_scores(
     standard_deviations: ArrayLike,
     weights: Floats,
     target_names: Sequence[str],
+    intervals_95: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> dict[str, Floats]:
     """Compute every score under several sets of row weights.
 
@@ -55,12 +56,14 @@ def weighted_regression_scores(
         standard_deviations: Their uncertainties, `(n, targets)`.
         weights: How often each row counts, `(resamples, n)`.
         target_names: One name a target.
+        intervals_95: Lower and upper ends of the 95% intervals, each `(n, targets)`; those of normal distributions when
+            absent.
 
     Returns:
         Per score name an array `(resamples,)`: for each target `mae_<target>`, `rmse_<target>` and `bias_<target>`
         (mean of estimate minus truth) in its unit, `r2_<target>`, `coverage_68_<target>` and `coverage_95_<target>`
-        (share of the truths inside the central interval of a normal distribution), `width_68_<target>` (mean width of
-        that interval); and `r2`, `coverage_68`, `coverage_95`, the means over the targets.
+        (share of the truths inside the interval, of 68% that of a normal distribution), `width_68_<target>` (mean width
+        of that interval); and `r2`, `coverage_68`, `coverage_95`, the means over the targets.
 
     Raises:
         ValueError: See `check_estimates`.
@@ -69,20 +72,27 @@ def weighted_regression_scores(
         R2 as in scikit-learn's `r2_score`: one minus the squared error over that of the weighted mean of the truths.
     """
     truths, values, deviations = check_estimates(references, predictions, standard_deviations)
+    intervals = {
+        level: (values - half_width * deviations, values + half_width * deviations)
+        for level, half_width in INTERVALS.items()
+    }
+    if intervals_95 is not None:
+        intervals["95"] = np.asarray(intervals_95[0], dtype=np.float64), np.asarray(intervals_95[1], dtype=np.float64)
     scores: dict[str, Floats] = {}
     for index, name in enumerate(target_names):
         known = ~np.isnan(truths[:, index])
-        of_target = _target_scores(
-            truths[known, index], values[known, index], deviations[known, index], weights[:, known]
-        )
+        ends = {level: (low[known, index], high[known, index]) for level, (low, high) in intervals.items()}
+        of_target = _target_scores(truths[known, index], values[known, index], ends, weights[:, known])
         scores |= {f"{score}_{name}": value for score, value in of_target.items()}
     for score in ("r2", *(f"coverage_{level}" for level in INTERVALS)):
         scores[score] = np.mean([scores[f"{score}_{name}"] for name in target_names], axis=0)
     return scores
 
 
-def _target_scores(truth: Floats, value: Floats, deviation: Floats, weights: Floats) -> dict[str, Floats]:
-    """Score one target; NaN in resamples without a row."""
+def _target_scores(
+    truth: Floats, value: Floats, intervals: dict[str, tuple[Floats, Floats]], weights: Floats
+) -> dict[str, Floats]:
+    """Score one target, with its intervals by their level; NaN in resamples without a row."""
     total = weights.sum(axis=1)
     # a resample may have drawn no row of which the target is known
     total = np.where(total > 0, total, np.nan)
@@ -97,9 +107,9 @@ def _target_scores(truth: Floats, value: Floats, deviation: Floats, weights: Flo
         # within rounding, a resample of equal truths has no spread
         "r2": np.where(spread > 1e-12 * np.abs(total * mean**2), 1 - squared / np.maximum(spread, 1e-300), np.nan),
     }
-    for level, half_width in INTERVALS.items():
-        scores[f"coverage_{level}"] = weights @ (np.abs(error) <= half_width * deviation).astype(np.float64) / total
-    scores["width_68"] = weights @ (2 * INTERVALS["68"] * deviation) / total
+    for level, (low, high) in intervals.items():
+        scores[f"coverage_{level}"] = weights @ ((low <= truth) & (truth <= high)).astype(np.float64) / total
+    scores["width_68"] = weights @ (intervals["68"][1] - intervals["68"][0]) / total
     return scores
 
 

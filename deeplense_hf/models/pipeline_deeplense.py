@@ -14,7 +14,7 @@ import torch
 from transformers import ImageClassificationPipeline
 from transformers.pipelines.base import Pipeline
 
-from .answers import DEVIATIONS_OF_95, prediction_sets
+from .answers import intervals_95, prediction_sets
 from .image_reading import image_from_bytes
 
 
@@ -119,16 +119,13 @@ def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
 def _target_answers(config: Any, values: torch.Tensor, deviations: torch.Tensor) -> dict[str, dict[str, Any]]:
     """Return value and interval of each target of one image; both tensors are `(1, targets)`."""
     units = config.target_units or [""] * values.shape[-1]
-    answers = {}
+    numbers = [tensor.cpu().double().numpy() for tensor in (values, deviations)]
+    lows, highs = intervals_95(*numbers, getattr(config, "interval_factors_95", None))
+    columns = ("value", "standard_deviation", "low_95", "high_95")
+    answers: dict[str, dict[str, Any]] = {}
     for index, unit in enumerate(units):
-        value, deviation = float(values[0, index]), float(deviations[0, index])
-        answers[config.id2label[index]] = {
-            "value": value,
-            "standard_deviation": deviation,
-            "low_95": value - DEVIATIONS_OF_95 * deviation,
-            "high_95": value + DEVIATIONS_OF_95 * deviation,
-            "unit": unit,
-        }
+        row = (float(array[0, index]) for array in (*numbers, lows, highs))
+        answers[config.id2label[index]] = dict(zip(columns, row, strict=True)) | {"unit": unit}
     return answers
 
 

@@ -39,7 +39,6 @@ class AnomalyDetectionTask(Task):
     losses: ClassVar[tuple[str, ...]] = ("reconstruction",)
     # anomalies are never looked at before the test, so the best model is the one that knows normal images best
     metric_for_best_model: ClassVar[str] = "loss"
-    greater_is_better: ClassVar[bool] = False
     has_targets: ClassVar[bool] = False
 
     normal_class: str = "no_sub"

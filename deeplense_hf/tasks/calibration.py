@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say, and sets of classes that hold the true one as often as they promise."""
+"""Probabilities that mean what they say; sets of classes and intervals that hold the truth as often as they promise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,3 +56,22 @@ def prediction_set_threshold(
     # of n exchangeable images and a new one, the new one's rank is uniform
     rank = int(np.floor((len(labels) + 1) * (1 - coverage)))
     return float(of_truth[rank - 1]) if rank >= 1 else 0.0
+
+
+def conformal_quantile(errors: NDArray[np.float64], coverage: float) -> float:
+    """Find the error that a new image's stays below as often as is wanted.
+
+    Args:
+        errors: Absolute errors, in any unit, of images that the model did not learn from, `(n,)`.
+        coverage: Share of images, of the same population, whose error is to be no larger.
+
+    Returns:
+        The error; infinite where the images are too few to promise this.
+
+    Source:
+        Split conformal prediction: Lei et al. (2018), arXiv:1604.04173, algorithm 2.
+    """
+    # of n exchangeable images and a new one, the new one's rank is uniform; the product of whole numbers may end up
+    # a rounding error above one
+    rank = int(np.ceil((len(errors) + 1) * coverage - 1e-9))
+    return float(np.sort(errors)[rank - 1]) if rank <= len(errors) else float("inf")

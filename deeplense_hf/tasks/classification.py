@@ -40,7 +40,12 @@ class ClassificationTask(Task):
     output_keys: ClassVar[tuple[str, ...]] = ("logits",)
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "focal", "asymmetric")
     metric_for_best_model: ClassVar[str] = "roc_auc"
-    greater_is_better: ClassVar[bool] = True
+    lower_is_better: ClassVar[tuple[str, ...]] = (
+        "loss",
+        "log_loss",
+        "expected_calibration_error",
+        "prediction_set_size",
+    )
 
     class_names: tuple[str, ...]
     prediction_set_threshold: float | None = None
@@ -225,6 +230,7 @@ class LensFindingTask(ClassificationTask):
     name: ClassVar[str] = "lens_finding"
     losses: ClassVar[tuple[str, ...]] = ("focal", "cross_entropy", "asymmetric")
     metric_for_best_model: ClassVar[str] = "average_precision"
+    lower_is_better: ClassVar[tuple[str, ...]] = (*ClassificationTask.lower_is_better, "fpr_")
 
     @classmethod
     def from_dataset(cls, splits: DatasetDict, options: TaskOptions, name: str) -> Self:

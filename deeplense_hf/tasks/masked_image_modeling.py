@@ -29,7 +29,7 @@ class MaskedImageModelingTask(Task):
     output_keys: ClassVar[tuple[str, ...]] = (RECONSTRUCTION_ERROR,)
     losses: ClassVar[tuple[str, ...]] = ("reconstruction",)
     metric_for_best_model: ClassVar[str] = "loss"
-    greater_is_better: ClassVar[bool] = False
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", RECONSTRUCTION_ERROR)
     has_targets: ClassVar[bool] = False
 
     mask_ratio: float = 0.5

@@ -1,6 +1,6 @@
 """How large physical quantities of a lens are, and how well that is known."""
 
-import math
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -13,10 +13,13 @@ from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import COLUMNS, PIXEL_SCALE
 from deeplense_hf.lens_metrics.regression_scores import weighted_regression_scores
 from deeplense_hf.models import AutoModelForImageRegression
-from deeplense_hf.models.answers import DEVIATIONS_OF_95
+from deeplense_hf.models.answers import DEVIATIONS_OF_95, intervals_95
 
+from .calibration import conformal_quantile
 from .options import TaskOptions
 from .task import Arrays, ProcessedSplit, References, Task, groups_of, reference_split
+
+logger = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions"
 STANDARD_DEVIATIONS = "standard_deviations"
@@ -34,6 +37,8 @@ class RegressionTask(Task):
         target_mean: Their means over the training images.
         target_std: Their standard deviations over the training images.
         uncertainty: Whether the standard deviation is predicted for each image or one for all.
+        interval_factors_95: Half the widths of their 95% intervals [standard deviations]; none before the model is
+            finished.
     """
 
     name: ClassVar[str] = "regression"
@@ -41,13 +46,14 @@ class RegressionTask(Task):
     output_keys: ClassVar[tuple[str, ...]] = (PREDICTIONS, STANDARD_DEVIATIONS)
     losses: ClassVar[tuple[str, ...]] = ("gaussian_nll", "beta_nll", "huber", "mse")
     metric_for_best_model: ClassVar[str] = "r2"
-    greater_is_better: ClassVar[bool] = True
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "mae", "rmse", "width_")
 
     target_names: tuple[str, ...]
     target_units: tuple[str, ...]
     target_mean: tuple[float, ...]
     target_std: tuple[float, ...]
     uncertainty: str = "predicted"
+    interval_factors_95: tuple[float, ...] = ()
 
     @classmethod
     def from_dataset(cls, splits: DatasetDict, options: TaskOptions, name: str) -> Self:
@@ -62,17 +68,11 @@ class RegressionTask(Task):
             if target not in _number_columns(train):
                 raise ValueError(f"column '{target}' of '{name}' holds no numbers; choose other --targets.")
         values = _target_values(train, options.targets)
-        for target, column in zip(options.targets, values.T, strict=True):
-            known = column[~np.isnan(column)]
-            if len(known) < 2:
-                raise ValueError(
-                    f"column '{target}' of '{name}' is empty on the training images, so there is nothing to learn."
-                )
-            # within rounding of float32
-            if known.std() <= 1e-6 * max(abs(known).max(), 1e-30):
-                raise ValueError(
-                    f"column '{target}' of '{name}' is {known[0]:g} for every training image; choose other --targets."
-                )
+        _check_spread(values, options.targets, f"of '{name}'", "training")
+        if "validation" in splits:
+            # the best model is chosen by them, and intervals are calibrated on them
+            watched = _target_values(splits["validation"], options.targets)
+            _check_spread(watched, options.targets, f"of '{name}'", "validation")
         return cls(
             target_names=tuple(options.targets),
             target_units=tuple(COLUMNS[target].unit if target in COLUMNS else "" for target in options.targets),
@@ -92,6 +92,7 @@ class RegressionTask(Task):
             target_mean=tuple(config.target_mean or [0.0] * count),
             target_std=tuple(config.target_std or [1.0] * count),
             uncertainty=config.uncertainty,
+            interval_factors_95=tuple(getattr(config, "interval_factors_95", None) or ()),
         )
 
     @property
@@ -131,19 +132,24 @@ class RegressionTask(Task):
         return np.stack(columns, axis=1)
 
     def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:
-        """Widen or narrow intervals until they hold 68% of the validation images' truths; see `Task`.
+        """Widen or narrow the intervals of 68% and of 95%, each by itself, by the validation images; see `Task`.
+
+        Errors of a network have heavier tails than a normal distribution, so that one factor cannot serve both.
 
         Source:
-            Split conformal prediction with normalised residuals: Lei et al. (2018), section 5.2.
+            Split conformal prediction with normalised residuals: Lei et al. (2018), arXiv:1604.04173, section 5.2.
         """
-        model.config.interval_factors = None
+        model.config.interval_factors = model.config.interval_factors_95 = None
         parts = []
         for batch in processed("validation"):
             outputs = model(pixel_values=batch["pixel_values"])
             # on the CPU, since not every device knows double precision
             errors = (batch["labels"].cpu().double() - outputs[PREDICTIONS].cpu().double()).abs()
             parts.append((errors / outputs[STANDARD_DEVIATIONS].cpu().double()).numpy())
-        model.config.interval_factors = [_conformal_factor(ratios) for ratios in np.concatenate(parts).T]
+        columns = zip(self.target_names, np.concatenate(parts).T, strict=True)
+        factors = [_interval_factors(ratios, name) for name, ratios in columns]
+        model.config.interval_factors = [narrow for narrow, _ in factors]
+        model.config.interval_factors_95 = [wide for _, wide in factors]
 
     def references(self, dataset: Dataset) -> References:
         """Return the rows of which a target is known, and the targets; see `Task`."""
@@ -174,21 +180,30 @@ class RegressionTask(Task):
 
     def table(self, answers: Arrays) -> dict[str, list[Any]]:
         """Arrange expected values, uncertainties and central 95% intervals as columns; see `Task`."""
+        lows, highs = self.intervals_95(answers)
         columns: dict[str, list[Any]] = {}
         for index, name in enumerate(self.target_names):
-            value, deviation = answers[PREDICTIONS][:, index], answers[STANDARD_DEVIATIONS][:, index]
-            columns[name] = value.tolist()
-            columns[f"{name}_standard_deviation"] = deviation.tolist()
-            columns[f"{name}_low_95"] = (value - DEVIATIONS_OF_95 * deviation).tolist()
-            columns[f"{name}_high_95"] = (value + DEVIATIONS_OF_95 * deviation).tolist()
+            columns[name] = answers[PREDICTIONS][:, index].tolist()
+            columns[f"{name}_standard_deviation"] = answers[STANDARD_DEVIATIONS][:, index].tolist()
+            columns[f"{name}_low_95"] = lows[:, index].tolist()
+            columns[f"{name}_high_95"] = highs[:, index].tolist()
         return columns
+
+    def intervals_95(self, answers: Arrays) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Return the ends of the central 95% intervals, each `(n, targets)` [units of the targets]."""
+        return intervals_95(answers[PREDICTIONS], answers[STANDARD_DEVIATIONS], self.interval_factors_95)
 
     def weighted_scores(
         self, references: References, answers: Arrays, weights: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
         """Score expected values and intervals; see `Task`."""
         return weighted_regression_scores(
-            references.values, answers[PREDICTIONS], answers[STANDARD_DEVIATIONS], weights, self.target_names
+            references.values,
+            answers[PREDICTIONS],
+            answers[STANDARD_DEVIATIONS],
+            weights,
+            self.target_names,
+            self.intervals_95(answers),
         )
 
     def report_rows(self, group_names: Sequence[str]) -> list[tuple[str, str]]:
@@ -227,17 +242,48 @@ def _target_values(dataset: Dataset, targets: Sequence[str]) -> NDArray[np.float
     return values
 
 
-def _conformal_factor(ratios: NDArray[np.float64]) -> float:
-    """Return the factor of standard deviations that holds the error of a new image with a chance of 68%.
+def _check_spread(values: NDArray[np.float64], targets: Sequence[str], of: str, what: str) -> None:
+    """Refuse targets that are known of fewer than two images, or the same for all; `values` is `(rows, targets)`."""
+    for target, column in zip(targets, values.T, strict=True):
+        known = column[~np.isnan(column)]
+        if len(known) < 2:
+            found = "is empty on" if len(known) == 0 else "is known of only one of"
+            raise ValueError(
+                f"column '{target}' {of} {found} the {len(column)} {what} images; choose other --targets or split the "
+                "data otherwise."
+            )
+        # within rounding of float32
+        if known.std() <= 1e-6 * max(abs(known).max(), 1e-30):
+            raise ValueError(
+                f"column '{target}' {of} is {known[0]:g} for every {what} image; choose other --targets or split the "
+                "data otherwise."
+            )
+
+
+def _interval_factors(ratios: NDArray[np.float64], name: str) -> tuple[float, float]:
+    """Return by what a target's standard deviations are multiplied, and half the width of its 95% intervals.
 
     Args:
         ratios: Errors over standard deviations of images that were not learnt from, `(n,)`; NaN where unknown.
+        name: Name of the target, for the message.
 
     Returns:
-        The factor; 1 where no truth is known.
+        The factor with which one standard deviation holds the error of a new image with a chance of 68%, and how many
+        of these deviations hold it with one of 95%. Of too few images to promise this, the largest error that was seen,
+        at least the deviations of a normal distribution.
     """
-    known = np.sort(ratios[np.isfinite(ratios)])
+    known = ratios[np.isfinite(ratios)]
     if len(known) == 0:
-        return 1.0
-    rank = min(len(known), math.ceil((len(known) + 1) * ONE_SIGMA))
-    return max(float(known[rank - 1]), 1e-6)
+        return 1.0, DEVIATIONS_OF_95
+    largest = float(known.max())
+    narrow = max(min(conformal_quantile(known, ONE_SIGMA), largest), 1e-6)
+    wide = conformal_quantile(known, 0.95)
+    if not np.isfinite(wide):
+        logger.warning(
+            "'%s' is known of %d validation images, too few for an interval that holds 95 truths in a hundred, which "
+            "takes 19; the model's 95%% intervals are as wide as the largest error among them and promise nothing.",
+            name,
+            len(known),
+        )
+        wide = max(largest, DEVIATIONS_OF_95 * narrow)
+    return narrow, max(wide / narrow, 1.0)

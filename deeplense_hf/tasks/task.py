@@ -69,7 +69,7 @@ class Task(ABC):
         output_keys: Fields of a model's output that the answers are made of.
         losses: Names of the losses that fit, the default first; see `training.losses`.
         metric_for_best_model: Score on the validation split by which the best checkpoint is chosen.
-        greater_is_better: Whether a larger one is better.
+        lower_is_better: Beginnings of the names of scores of which a smaller one is better.
         has_targets: Whether a model learns from targets, or from the images alone.
     """
 
@@ -78,8 +78,20 @@ class Task(ABC):
     output_keys: ClassVar[tuple[str, ...]]
     losses: ClassVar[tuple[str, ...]]
     metric_for_best_model: ClassVar[str]
-    greater_is_better: ClassVar[bool]
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss",)
     has_targets: ClassVar[bool] = True
+
+    @classmethod
+    def greater_is_better(cls, score: str) -> bool:
+        """Tell whether a larger score is better.
+
+        Args:
+            score: Name of a score, with or without transformers' `eval_`.
+
+        Returns:
+            False for errors, losses and widths.
+        """
+        return not score.removeprefix("eval_").startswith(cls.lower_is_better)
 
     @classmethod
     @abstractmethod

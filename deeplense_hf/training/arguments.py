@@ -48,8 +48,10 @@ class LensTrainingArguments(TrainingArguments):
         """Fill in what depends on the machine.
 
         Raises:
-            ValueError: If `TrainingArguments` refuses a value.
+            ValueError: If `TrainingArguments` refuses a value, or a share lies outside its range.
         """
+        if not 0 <= self.label_smoothing_factor <= 1:
+            raise ValueError(f"label_smoothing_factor={self.label_smoothing_factor} must be from 0 to 1.")
         # a second instance to compare with would reset accelerate's state
         self._given = {
             entry.name: getattr(self, entry.name)

@@ -12,7 +12,6 @@ from torch.nn import functional
 from deeplense_hf.augmentation.mixing import mix_batch
 from deeplense_hf.augmentation.policies import Augmentation
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import PIXEL_SCALE
 
 # what a batch holds beside pixel_values and labels
 ROWS = "rows"
@@ -57,7 +56,7 @@ class LensBatchDataset(torch.utils.data.Dataset):
         mixing: Mixing | None = None,
     ) -> None:
         self.decoder = LensImageDecoder(dataset)
-        self.pixel_scales = np.asarray(self.decoder.column(PIXEL_SCALE), dtype=np.float32)
+        self.pixel_scales = self.decoder.pixel_scales
         self.targets = targets
         self.augmentation = augmentation
         self.mixing = mixing

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from datasets import DatasetDict
 
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import PIXEL_SCALE
 from deeplense_hf.tasks.task import Task
 
 from .batches import IMAGES, LABELS, PIXEL_SCALES, LensCollator
@@ -32,7 +30,7 @@ def finish_model(trainer: LensTrainer, task: Task, splits: DatasetDict, collator
         """Yield the images of a split, and their targets, as in evaluation."""
         split = splits[name]
         rows, decoder, targets = task.training_rows(split), LensImageDecoder(split), task.targets(split)
-        scales = np.asarray(decoder.column(PIXEL_SCALE), dtype=np.float32)
+        scales = decoder.pixel_scales
         for start in range(0, len(rows), batch_size):
             chosen = rows[start : start + batch_size]
             batch = {IMAGES: decoder[chosen], PIXEL_SCALES: scales[chosen]}

@@ -97,11 +97,15 @@ def run_training(
     from .batches import LensCollator
     from .checkpoints import choose_output_dir, find_checkpoint, full_disk_explained
     from .finishing import finish_model
+    from .option_effects import check_effects
     from .record import TrainingClock
     from .setup import build_model_and_processor, use_cpu_threads, use_metric_of
     from .wiring import build_trainer
 
     disable_progress_bar()  # bars of loading and saving weights, which take no time
+    if not arguments.resume_from_checkpoint:
+        # an interrupted run goes on with the options it was started with
+        check_effects((options, task_options, method_options, arguments))
     if arguments.device.type == "cpu":
         use_cpu_threads(options.cpu_threads)
     output_dir = choose_output_dir(options, arguments)

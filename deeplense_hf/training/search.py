@@ -20,7 +20,7 @@ from deeplense_hf.tasks.options import TaskOptions
 from .method_options import MethodOptions
 from .options import TrainOptions
 from .search_options import SearchOptions
-from .search_space import Space, read_space, with_values
+from .search_space import Space, checked_space, options_of_trial, read_space
 
 if TYPE_CHECKING:
     from .arguments import LensTrainingArguments
@@ -59,16 +59,26 @@ def search(
             f"a search trains one model at a time, and {arguments.world_size} processes were started for it; start "
             "several searches with the same --study_dir instead."
         )
+    if arguments.resume_from_checkpoint:
+        raise ValueError(
+            f"resume_from_checkpoint={arguments.resume_from_checkpoint} belongs to one training, and a search goes on "
+            "by itself where it stopped; give the same command without it."
+        )
     from deeplense_hf.tasks.registry import TASKS
 
+    from .option_effects import check_effects
     from .search_report import write_report
+    from .setup import use_metric_of
 
     together = (options, task_options, method_options, arguments)
     known = [field.name for instance in together for field in fields(instance) if field.init]
-    space = read_space(Path(search_options.search_space), known)
-    task = TASKS[task_options.task]
-    greater = task.greater_is_better if arguments.metric_is_default else bool(arguments.greater_is_better)
-    study = _study(optuna, search_options, space, together, "maximize" if greater else "minimize")
+    path = Path(search_options.search_space)
+    space = checked_space(path, read_space(path, known), together)
+    # what depends on a drawn value may act in some trials
+    check_effects(together, given=space, undecided=space)
+    use_metric_of(TASKS[task_options.task], arguments)
+    direction = "maximize" if arguments.greater_is_better else "minimize"
+    study = _study(optuna, search_options, space, together, direction)
     _run_trials(optuna, study, search_options, space, together)
     done = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not done and any(trial.state == optuna.trial.TrialState.RUNNING for trial in study.trials):
@@ -80,7 +90,7 @@ def search(
             f"none of the {len(study.trials)} trials was completed"
             f"{'; the first one failed: ' + reasons[0] if reasons else ''}"
         )
-    best = with_values(together, study.best_params, Path(search_options.study_dir) / "best")
+    best = options_of_trial(together, study.best_params, Path(search_options.study_dir) / "best")
     print(write_report(study, Path(search_options.study_dir), best))
 
 
@@ -90,7 +100,8 @@ def _optuna() -> Any:
         import optuna
     except ImportError:
         raise ImportError("search needs Optuna. Install it with: pip install 'deeplense-hf[search]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # a failed trial gets one sentence of ours instead of a traceback
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     # what is used of it that may change is named in the tests
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna
@@ -139,7 +150,7 @@ def _fixed(together: Sequence[Any]) -> dict[str, Any]:
     """Return the options that all trials share."""
     *plain, arguments = together
     values = options_as_dict(*plain) | arguments.changed()
-    for name in ("overwrite", "output_dir", "resume_from_checkpoint", "cpu_threads"):
+    for name in ("overwrite", "output_dir", "cpu_threads"):
         values.pop(name, None)
     return values
 
@@ -206,13 +217,23 @@ def _run_trial(optuna: Any, trial: Any, together: Sequence[Any], values: dict[st
         """Tell Optuna of every evaluation, and stop a trial that does not look good."""
 
         pruned = False
+        last_value, last_percent = math.nan, -1
 
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
             name = f"eval_{str(args.metric_for_best_model).removeprefix('eval_')}"
             value = (metrics or {}).get(name)
             if value is None or not math.isfinite(value):
                 return
-            trial.report(value, step=state.global_step)
+            percent = 100 * state.global_step // max(1, state.max_steps)
+            if percent <= self.last_percent:
+                # closer evaluations than can be told apart
+                return
+            # Trials of other batch sizes and lengths compare by the share of their training that is done, each by what
+            # was known of it by then.
+            for missed in range(self.last_percent + 1, percent) if self.last_percent >= 0 else ():
+                trial.report(self.last_value, step=missed)
+            trial.report(value, step=percent)
+            self.last_value, self.last_percent = value, percent
             if trial.should_prune():
                 self.pruned = control.should_training_stop = True
 
@@ -221,7 +242,8 @@ def _run_trial(optuna: Any, trial: Any, together: Sequence[Any], values: dict[st
         # what a killed trial of the same number left is of no use
         shutil.rmtree(output_dir, ignore_errors=True)
         with contextlib.redirect_stdout(io.StringIO()):
-            result = run_training(*with_values(together, values, output_dir), callbacks=[reporting], look_at_test=False)
+            chosen = options_of_trial(together, values, output_dir)
+            result = run_training(*chosen, callbacks=[reporting], look_at_test=False)
     except (ValueError, RuntimeError, MemoryError) as error:
         sentence = " ".join(str(error).split())
         logger.warning("trial %d failed: %s", trial.number, sentence)

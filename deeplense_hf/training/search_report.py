@@ -46,7 +46,7 @@ def write_report(study: Any, folder: Path, best_options: Sequence[Any]) -> str:
     study.trials_dataframe().to_csv(folder / TRIALS_FILE, index=False)
     *plain, arguments = best_options
     values = options_as_dict(*plain) | arguments.changed()
-    for name in ("overwrite", "output_dir", "disable_tqdm", "resume_from_checkpoint"):
+    for name in ("overwrite", "output_dir", "disable_tqdm"):
         values.pop(name, None)
     text = yaml.safe_dump(values, sort_keys=False)
     (folder / BEST_OPTIONS_FILE).write_text(f"# best options of the search; train --config reads them\n{text}")

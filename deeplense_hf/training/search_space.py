@@ -2,18 +2,33 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deeplense_hf.option_parser import read_yaml_mapping
+from deeplense_hf.models.presets import PRESETS, build_config
+from deeplense_hf.option_parser import OptionParser, read_yaml_mapping
+
+from .option_effects import defaults_of, idle_options
+from .setup import parse_model_options
 
 MODEL_OPTION = "model_options."
-# decided by the search itself
-_NOT_SEARCHED = ("output_dir", "overwrite", "resume_from_checkpoint", "config")
+# decided by the search itself; and what is learnt, since scores of different tasks do not compare
+_NOT_SEARCHED = (
+    "output_dir",
+    "overwrite",
+    "resume_from_checkpoint",
+    "config",
+    "task",
+    "metric_for_best_model",
+    "greater_is_better",
+)
+# combinations that a value is tried in before it is refused
+_COMBINATIONS = 64
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,15 @@ class Choice:
     def grid(self, name: str) -> list[Any]:
         """Return all values."""
         return list(self.values)
+
+    @property
+    def samples(self) -> tuple[Any, ...]:
+        """The values, for a check."""
+        return self.values
+
+    def checked(self, path: Path, name: str, check: Callable[[Path, str, Any], Any]) -> "Choice":
+        """Give the values the option's type, or refuse them."""
+        return Choice(tuple(check(path, name, value) for value in self.values))
 
 
 @dataclass(frozen=True)
@@ -73,6 +97,20 @@ class Range:
             raise ValueError(f"sampler='grid' needs a list of values, or low, high and step, for '{name}'.")
         count = int((self.high - self.low) / step + 1e-9) + 1
         return [self.low + step * number for number in range(count)]
+
+    @property
+    def samples(self) -> tuple[Any, ...]:
+        """Both ends, for a check."""
+        return self.low, self.high
+
+    def checked(self, path: Path, name: str, check: Callable[[Path, str, Any], Any]) -> "Range":
+        """Refuse a range between whose ends the option does not take every number."""
+        ends = [check(path, name, number) for number in self.samples]
+        if any(isinstance(end, str | bool) for end in ends):
+            raise ValueError(f"{path}: '{name}' takes no range of numbers; give a list of values.")
+        if isinstance(ends[0], int) and not self.whole:
+            raise ValueError(f"{path}: '{name}' takes whole numbers; give whole ends, and a whole step or none.")
+        return self
 
 
 Space = dict[str, Choice | Range]
@@ -129,6 +167,75 @@ def _number(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def checked_space(path: Path, space: Space, options: Sequence[Any]) -> Space:
+    """Check every value of a search space as the command line would, before anything is trained.
+
+    Args:
+        path: The YAML file, for messages.
+        space: What it says.
+        options: Instances of the dataclasses of options that all trials share; the last one are the training arguments.
+
+    Returns:
+        The space with values of the options' types.
+
+    Raises:
+        ValueError: If an option does not allow a value, or a value is refused by its class beside all others.
+    """
+    parser = OptionParser([type(instance) for instance in options])
+    typed: Space = {}
+    for name, entry in space.items():
+        typed[name] = entry if name.startswith(MODEL_OPTION) else entry.checked(path, name, parser.check_value)
+    for name, entry in typed.items():
+        others = {other: typed[other].samples for other in typed if other != name}
+        for value in entry.samples:
+            reason = _refusal(options, {name: value})
+            rests = itertools.islice(itertools.product(*others.values()), _COMBINATIONS) if reason else ()
+            # what does not go with the options that all trials share may go with those that are drawn
+            if reason and all(
+                _refusal(options, {name: value, **dict(zip(others, rest, strict=True))}) for rest in rests
+            ):
+                raise ValueError(f"{path}: {name}={value!r} cannot be tried: {reason}")
+    return typed
+
+
+def _refusal(options: Sequence[Any], values: Mapping[str, Any]) -> str:
+    """Return why the options' classes, or a new model's configuration, refuse values; nothing where they take them."""
+    try:
+        changed = with_values(options, values, Path("trial"))
+        model, own = changed[0].model, parse_model_options(changed[0].model_options)
+        if own and model not in PRESETS:
+            return f"model_options are for new models of a named size, and '{model}' brings its own."
+        if own:
+            build_config(model, **own)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        # of images that are not known yet
+        return "" if "image_size" in reason else reason
+    return ""
+
+
+def options_of_trial(options: Sequence[Any], values: Mapping[str, Any], output_dir: Path) -> tuple[Any, ...]:
+    """Put the values of a trial into options of `train`, without those that have no effect beside the others.
+
+    A space may hold options that act beside some values of another one alone, as `focal_gamma` beside `loss: [focal,
+    cross_entropy]`; the rest of the trials leave them at their defaults.
+
+    Args:
+        options: As for `with_values`.
+        values: As for `with_values`.
+        output_dir: As for `with_values`.
+
+    Returns:
+        New instances.
+
+    Raises:
+        ValueError: If a class refuses its values.
+    """
+    idle = idle_options(with_values(options, values, output_dir))
+    defaults = defaults_of(options)
+    return with_values(options, {**values, **{name: defaults[name] for name in idle}}, output_dir)
 
 
 def with_values(options: Sequence[Any], values: Mapping[str, Any], output_dir: Path) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 import deeplense_hf.models  # noqa: F401 - registers the families with the Auto classes
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import IMAGE, PIXEL_SCALE, SYSTEM_ID
+from deeplense_hf.data.schema import IMAGE
 from deeplense_hf.data.splits import split_by_hash
 from deeplense_hf.models.adaptation import UNTRAINED_PREFIX, adapt_pretrained
 from deeplense_hf.models.configuration_deeplense import as_pair
@@ -40,7 +40,6 @@ HELD_OUT_FRACTION = 0.1
 # The central 4.8 arcsec hold the arcs of Models I to III, whose lenses are all alike; 48 pixels of 0.1 arcsec have a
 # quarter of the pixels, and of the cost, of Model I's own 0.05. Images of other recipes are as wide as they have to be.
 PUBLISHED_CROP_ARCSEC = 4.8
-_LOWER_IS_BETTER = ("mae", "rmse", "fpr_", "expected_calibration_error", "log_loss", "reconstruction_error", "width_")
 PUBLISHED_IMAGE_SIZE = 48
 
 
@@ -86,7 +85,7 @@ def with_validation(splits: DatasetDict, name: str, seed: int) -> DatasetDict:
     train = splits["train"]
     decoder = LensImageDecoder(train)
     chosen = split_by_hash(
-        decoder.column(SYSTEM_ID).tolist(), decoder.labels.tolist(), HELD_OUT_FRACTION, test_fraction=0.0, seed=seed
+        decoder.system_ids.tolist(), decoder.labels.tolist(), HELD_OUT_FRACTION, test_fraction=0.0, seed=seed
     )
     parts = {part: [row for row, split in enumerate(chosen) if split == part] for part in ("train", "validation")}
     if not parts["validation"]:
@@ -95,19 +94,18 @@ def with_validation(splits: DatasetDict, name: str, seed: int) -> DatasetDict:
     return DatasetDict({**splits, **{part: train.select(rows) for part, rows in parts.items()}})
 
 
-def use_metric_of(task: Task, arguments: LensTrainingArguments) -> None:
-    """Choose the best checkpoint by the task's score, unless another one was asked for.
+def use_metric_of(task: Task | type[Task], arguments: LensTrainingArguments) -> None:
+    """Choose the best checkpoint by the task's score, unless another one was asked for, in the direction it has there.
 
     Args:
-        task: What is learnt.
+        task: What is learnt, or its class.
         arguments: Changed in place.
     """
     if arguments.metric_is_default:
         arguments.metric_for_best_model = task.metric_for_best_model
-        arguments.greater_is_better = task.greater_is_better
-    elif str(arguments.metric_for_best_model).startswith(_LOWER_IS_BETTER):
-        # transformers knows this of losses alone
-        arguments.greater_is_better = False
+    if arguments.metric_is_default or "greater_is_better" not in arguments.changed():
+        # transformers knows it of losses alone
+        arguments.greater_is_better = task.greater_is_better(str(arguments.metric_for_best_model))
 
 
 def build_model_and_processor(
@@ -244,8 +242,9 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
     crop_arcsec = options.crop_arcsec or (PUBLISHED_CROP_ARCSEC if published else None)
     side = min(height, width)
     if crop_arcsec is not None:
-        scale = reference_split(splits)[0][PIXEL_SCALE]
-        if not scale:
+        scale = float(LensImageDecoder(reference_split(splits)).pixel_scales[0])
+        # NaN where unknown
+        if not scale > 0:
             raise ValueError(
                 f"crop_arcsec={crop_arcsec} needs images with a pixel scale, and '{options.dataset}' has none; "
                 "import it with --pixel_scale or leave the crop out."

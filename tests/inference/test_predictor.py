@@ -72,6 +72,12 @@ def test_fingerprint_tells_weights_not_places(save_model: Callable) -> None:
     assert Predictor.from_pretrained(save_model("c", seed=1), "cpu").fingerprint() != first
 
 
+def test_released_models_keep_their_fingerprint(repository_root: Path) -> None:
+    for folder in sorted((repository_root / "model_cards").glob("*/")):
+        known = json.loads((folder / "metrics.json").read_text())["model_fingerprint"]
+        assert Predictor.from_pretrained(folder, "cpu").fingerprint() == known, "make-release would refuse its scores"
+
+
 def test_stock_checkpoint_takes_eight_bit_images_only(tmp_path: Path) -> None:
     config = SwinConfig(
         image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4,

@@ -72,8 +72,8 @@ def test_estimates_are_mixed(tmp_path: Path) -> None:
     options = {"image_size": 32, "task": "regression", "id2label": {0: "mass"}, "label2id": {"mass": 0}}
     processor = DeepLenseImageProcessor(num_channels=1, size=32)
     configs = [
-        build_config(preset, **options, target_mean=[mean], target_std=[2.0])
-        for preset, mean in (("deeplense-swin-test", 1.0), ("deeplense-vit-test", 3.0))
+        build_config(preset, **options, target_mean=[mean], target_std=[2.0], interval_factors_95=factors)
+        for preset, mean, factors in (("deeplense-swin-test", 1.0, [3.0]), ("deeplense-vit-test", 3.0, None))
     ]
     members = [Predictor(AutoModelForImageRegression.from_config(config), processor, "cpu") for config in configs]
     raw = np.random.default_rng(0).normal(size=(4, 1, 32, 32)).astype(np.float32)
@@ -90,6 +90,7 @@ def test_estimates_are_mixed(tmp_path: Path) -> None:
         outputs = loaded(torch.from_numpy(raw))
     np.testing.assert_allclose(outputs.predictions.numpy(), mean, atol=1e-5)
     np.testing.assert_allclose(outputs.standard_deviations.numpy() ** 2, second - mean**2, rtol=1e-4)
+    assert loaded.config.interval_factors_95 == pytest.approx([0.25 * 3 + 0.75 * 1.96])
 
 
 def test_weights_are_found() -> None:

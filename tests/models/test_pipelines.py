@@ -97,6 +97,11 @@ def test_a_regression_answers_with_intervals(tmp_path: Path, counts: np.ndarray)
     assert target["unit"] == "log10 eV"
     assert target["low_95"] < target["value"] < target["high_95"]
     assert target["high_95"] - target["value"] == pytest.approx(1.96 * target["standard_deviation"])
+    config.interval_factors_95 = [2.5]
+    config.save_pretrained(tmp_path)
+    wider = pipeline("lens-classification", model=str(tmp_path))(counts.astype(np.float32))
+    target = wider["targets"]["log10_axion_mass_ev"]
+    assert target["value"] - target["low_95"] == pytest.approx(2.5 * target["standard_deviation"])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from datasets import DatasetDict
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.options import TaskOptions
 from deeplense_hf.tasks.registry import TASKS, task_of_model
+from deeplense_hf.tasks.task import References
 
 CLASSES = {
     "lens_finding": {"class_names": ("non_lens", "lens"), "labels": [0, 1] * 6},
@@ -90,13 +91,47 @@ def test_intervals_are_calibrated_on_validation_images(make_splits: Callable) ->
     assert inside.float().mean() == pytest.approx(0.6827, abs=0.01)
 
 
+@pytest.mark.parametrize(("images", "promised"), [(400, True), (18, False)])
+def test_intervals_of_95_percent_have_a_factor_of_their_own(
+    images: int, promised: bool, make_splits: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = {"einstein_radius": [0.5 + row / 10 for row in range(12)]}
+    options = TaskOptions(task="regression", targets=["log10_axion_mass_ev", "einstein_radius"])
+    task = TASKS["regression"].from_dataset(make_splits(**columns), options, "mine")
+    torch.manual_seed(0)
+    model = task.auto_class.from_config(build_config("deeplense-swin-test", image_size=16, **task.model_options)).eval()
+    pixels = torch.randn(images, 1, 16, 16)
+    # tails as heavy as those of networks: a factor for 68% alone is far too narrow
+    heavy = torch.distributions.StudentT(2.0).sample((images, 2)) * torch.tensor([3.0, 0.5]) + torch.tensor([-23.0, 1])
+    with torch.no_grad():
+        task.finish(model, lambda _: iter([{"pixel_values": pixels, "labels": heavy}]), ("train", "validation"))
+        outputs = model(pixels)
+    task = task_of_model(model.config)
+    answers = task.answers({key: outputs[key].numpy() for key in task.output_keys})
+    truths = heavy.double().numpy()
+    references = References(np.arange(images), truths, np.zeros(images, dtype=np.int64), ())
+    scores, table = task.scores(references, answers), task.table(answers)
+    for index, name in enumerate(task.target_names):
+        inside = (np.array(table[f"{name}_low_95"]) <= truths[:, index]) & (
+            truths[:, index] <= np.array(table[f"{name}_high_95"])
+        )
+        assert inside.mean() == scores[f"coverage_95_{name}"], "what is shown is what is scored"
+        assert inside.mean() == pytest.approx(0.9525 if promised else 1.0, abs=1e-3)
+    assert model.config.interval_factors_95[0] != model.config.interval_factors_95[1]
+    assert ("is known of 18 validation images, too few" in caplog.text) is not promised
+    # models that were saved before have no such factor
+    model.config.interval_factors_95 = None
+    low, high = task_of_model(model.config).intervals_95(answers)
+    np.testing.assert_allclose((high - low) / 2, 1.96 * answers["standard_deviations"])
+
+
 @pytest.mark.parametrize(
     ("name", "options", "change", "message"),
     [
         ("regression", {"targets": ["no_such_column"]}, {}, "has no column 'no_such_column'"),
         ("regression", {"targets": ["system_id"]}, {}, "holds no numbers"),
         ("regression", {"targets": ["einstein_radius"]}, {}, "is 1.2 for every training image"),
-        ("regression", {"targets": ["sersic_index"]}, {}, "is empty on the training images"),
+        ("regression", {"targets": ["sersic_index"]}, {}, "is empty on the 12 training images"),
         ("classification", {}, {"labels": [1] * 12}, "at least two classes, and 'mine' has only cdm"),
         ("classification", {}, {"labels": [-1] * 12}, "at least two classes, and 'mine' has no labelled image"),
         ("lens_finding", {}, {}, "needs the classes non_lens and lens, and 'mine' has no_sub, cdm, axion"),
@@ -110,6 +145,22 @@ def test_data_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         TASKS[name].from_dataset(make_splits(**change), TaskOptions(task=name, **options), "mine")
+
+
+@pytest.mark.parametrize(
+    ("radii", "message"),
+    [
+        ([None] * 12, "'einstein_radius' of 'mine' is empty on the 12 validation images"),
+        ([1.5] + [None] * 11, "'einstein_radius' of 'mine' is known of only one of the 12 validation images"),
+        ([1.5] * 12, "'einstein_radius' of 'mine' is 1.5 for every validation image"),
+    ],
+)
+def test_targets_that_cannot_be_watched_are_refused(radii: list, message: str, make_splits: Callable) -> None:
+    splits = make_splits(einstein_radius=[0.5 + row / 10 for row in range(12)])
+    splits["validation"] = make_splits(einstein_radius=radii)["validation"]
+    options = TaskOptions(task="regression", targets=["log10_axion_mass_ev", "einstein_radius"])
+    with pytest.raises(ValueError, match=message):
+        TASKS["regression"].from_dataset(splits, options, "mine")
 
 
 def test_models_that_do_not_fit_are_refused(make_splits: Callable) -> None:

@@ -82,6 +82,11 @@ def test_model_of_other_classes_is_refused(dataset) -> None:
         task.check_model(config, "finder")
 
 
+def test_validation_is_held_out_without_systems_too(dataset) -> None:
+    splits = with_validation(dataset.remove_columns(SYSTEM_ID), "mine", seed=0)
+    assert len(splits["train"]) + len(splits["validation"]) == 12
+
+
 def test_validation_is_held_out_by_system_where_it_is_missing(dataset) -> None:
     splits = with_validation(dataset, "mine", seed=0)
     systems = {name: set(split["system_id"]) for name, split in splits.items()}

@@ -195,6 +195,8 @@ def test_a_stock_model_is_tuned(train: Train, tmp_path: Path) -> None:
         (["--model_options", "colour=red"], "has no option 'colour'"),
         (["--ema_decay", "1.5"], "ema_decay=1.5 must be between 0 and 1"),
         (["--mixing_alpha", "0"], "mixing_alpha=0.0 must be positive"),
+        (["--label_smoothing_factor", "1.5"], "label_smoothing_factor=1.5 must be from 0 to 1"),
+        (["--label_smoothing_factor", "-0.1"], "label_smoothing_factor=-0.1 must be from 0 to 1"),
     ],
 )
 def test_what_does_not_fit_fails_before_the_first_step(

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from deeplense_hf.cli import main, parse_options
-from deeplense_hf.training.search_space import Choice, Range, read_space, with_values
+from deeplense_hf.training.search_space import (
+    Choice,
+    Range,
+    checked_space,
+    options_of_trial,
+    read_space,
+    with_values,
+)
 
 optuna = pytest.importorskip("optuna")
 
@@ -76,7 +83,7 @@ def test_grid_is_exhausted(tmp_path: Path, quick: list[str], lens_cache: Path, m
 
 def test_failed_trials_are_recorded_and_the_search_goes_on(
     tmp_path: Path, quick: list[str], lens_cache: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("DEEPLENSE_HF_CACHE", str(lens_cache))
     path = tmp_path / "space.yaml"
@@ -86,9 +93,72 @@ def test_failed_trials_are_recorded_and_the_search_goes_on(
     assert {trial.state.name for trial in trials} == {"COMPLETE", "FAIL"}
     failed = next(trial for trial in trials if trial.state.name == "FAIL")
     assert "does not fit the task" in failed.user_attrs["error"]
+    assert [record.levelname for record in caplog.records if "does not fit" in record.message] == ["WARNING"]
+    assert optuna.logging.get_verbosity() == optuna.logging.ERROR, "its traceback is not printed"
     path.write_text("loss: [gaussian_nll]\n")
     assert main(words(path, tmp_path / "other", quick, "--trials", "1", "--sampler", "grid")) == 1
     assert "none of the" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("loss: [focal, focul]", [], "loss='focul' is not one of 'default', 'cross_entropy'"),
+        ("augmentation: {low: 0, high: 1}", [], "augmentation=0 is not one of 'none'"),
+        ("freeze_backbone: {low: 0, high: 1}", [], "'freeze_backbone' takes no range of numbers; give a list"),
+        ("per_device_train_batch_size: {low: 8.0, high: 16.0}", [], "takes whole numbers; give whole ends"),
+        ("per_device_train_batch_size: [8, 12.5]", [], "per_device_train_batch_size=12.5 is not of type int"),
+        ("learning_rate: [fast]", [], "learning_rate='fast' is not of type float"),
+        ("ema_decay: {low: 0.9, high: 1.5}", [], "ema_decay=1.5 cannot be tried: ema_decay=1.5 must be between 0 and"),
+        ("lr_scheduler_type: [cosin]", [], "lr_scheduler_type='cosin' cannot be tried"),
+        ("label_smoothing_factor: [0.1, 1.1]", [], "label_smoothing_factor=1.1 must be from 0 to 1"),
+        ("model_options.symmetry: [none, sideways]", [], "symmetry='sideways' is not one of"),
+        ("model_options.colour: [red]", [], "has no option 'colour'"),
+        ("model_options.symmetry: [none]", ["--model", "folder"], "are for new models of a named size, and 'folder'"),
+        ("task: [classification, regression]", [], "'task' is no option that can be searched"),
+        ("focal_gamma: [1.0, 2.0]", [], "focal_gamma has no effect here: it belongs to loss='focal'"),
+        ("seed: [1, 2]", ["--mixing_alpha", "0.5"], "mixing_alpha=0.5 has no effect here: mixing is 'none'"),
+        ("seed: [1, 2]", ["--resume_from_checkpoint"], "a search goes on by itself where it stopped"),
+    ],
+)
+def test_what_cannot_be_tried_is_said_before_the_first_trial(
+    text: str, options: list[str], message: str, tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    assert main(words(path, tmp_path / "study", quick, *options)) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "study").exists()
+
+
+def test_values_that_only_go_together_are_tried(tmp_path: Path, quick: list[str]) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "eval_strategy: [steps]\nsave_strategy: [steps]\nlearning_rate: [1]\nfocal_gamma: [1, 3]\n"
+        "loss: [focal, asymmetric]\n"
+    )
+    together = parse_options("train", quick)
+    fields = [name for instance in together for name in vars(instance)]
+    space = checked_space(path, read_space(path, fields), together)
+    assert isinstance(space["learning_rate"].values[0], float)
+    values = {"eval_strategy": "steps", "save_strategy": "steps", "learning_rate": 1.0, "focal_gamma": 3.0}
+    _, _, method, arguments = options_of_trial(together, {**values, "loss": "focal"}, tmp_path)
+    assert (method.focal_gamma, arguments.learning_rate) == (3.0, 1.0)
+    assert options_of_trial(together, {**values, "loss": "asymmetric"}, tmp_path)[2].focal_gamma == 2.0
+
+
+def test_trials_of_other_lengths_compare_by_the_share_that_is_done(
+    tmp_path: Path, quick: list[str], lens_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPLENSE_HF_CACHE", str(lens_cache))
+    path = tmp_path / "space.yaml"
+    path.write_text("per_device_train_batch_size: [16, 32]\nnum_train_epochs: [2, 3]\n")
+    assert main(words(path, tmp_path / "study", quick, "--trials", "4", "--sampler", "grid")) == 0
+    for trial in study_of(tmp_path / "study").trials:
+        steps = trial.intermediate_values
+        first = 50 if trial.params["num_train_epochs"] == 2 else 33
+        assert list(steps) == list(range(first, 101))
+        assert len({steps[step] for step in range(first, 2 * first - 1)}) == 1, "what was known then"
 
 
 def test_hopeless_trials_are_pruned(

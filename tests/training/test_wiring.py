@@ -8,8 +8,12 @@ import torch
 from transformers import AutoModelForImageClassification, TrainerCallback
 
 from deeplense_hf.cli import parse_options
+from deeplense_hf.data import loading
+from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
+from deeplense_hf.tasks.registry import TASKS
+from deeplense_hf.training import setup
 from deeplense_hf.training.batches import LensCollator
 from deeplense_hf.training.run import run_training
 from deeplense_hf.training.setup import use_metric_of
@@ -75,6 +79,21 @@ def test_a_model_in_half_precision_is_trained_further(quick: list[str], tmp_path
     run([*quick, "--teachers", str(tmp_path / "half")], tmp_path / "taught")
 
 
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_data_without_pixel_scale_and_systems_are_learnt_from(
+    task: str, quick: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = loading.load_lenses
+    absent = [PIXEL_SCALE, SYSTEM_ID]
+    monkeypatch.setattr(loading, "load_lenses", lambda *given, **named: load(*given, **named).remove_columns(absent))
+    # a recipe's own images always have a scale, and a crop by default
+    monkeypatch.setattr(setup, "PUBLISHED_RECIPES", {})
+    words = [*quick, "--task", task, "--num_train_epochs", "1"]
+    assert run(words, tmp_path / "run").report is not None
+    with pytest.raises(ValueError, match=r"crop_arcsec=1.0 needs images with a pixel scale, and 'test' has none"):
+        run([*words, "--crop_arcsec", "1"], tmp_path / "cropped")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -89,9 +108,20 @@ def test_what_cannot_work_is_said_in_one_sentence(
         run([*quick, *words], tmp_path / "run")
 
 
-def test_errors_are_better_when_they_are_smaller(tmp_path: Path) -> None:
-    for name, larger in (("rmse", False), ("expected_calibration_error", False), ("accuracy", True)):
-        words = ["--output_dir", str(tmp_path), "--metric_for_best_model", name, "--use_cpu"]
-        arguments = parse_options("train", words)[3]
-        use_metric_of(None, arguments)  # type: ignore[arg-type]
-        assert arguments.greater_is_better is larger, name
+@pytest.mark.parametrize(
+    ("task", "words", "larger"),
+    [
+        ("regression", ["--metric_for_best_model", "eval_rmse_einstein_radius"], False),
+        ("regression", [], True),
+        ("classification", ["--metric_for_best_model", "expected_calibration_error"], False),
+        ("classification", ["--metric_for_best_model", "accuracy"], True),
+        ("classification", ["--metric_for_best_model", "accuracy", "--greater_is_better", "false"], False),
+        ("lens_finding", ["--metric_for_best_model", "fpr_at_tpr_50"], False),
+        ("masked_image_modeling", ["--metric_for_best_model", "reconstruction_error"], False),
+        ("anomaly_detection", [], False),
+    ],
+)
+def test_errors_are_better_when_they_are_smaller(task: str, words: list[str], larger: bool, tmp_path: Path) -> None:
+    arguments = parse_options("train", ["--output_dir", str(tmp_path), "--use_cpu", *words])[3]
+    use_metric_of(TASKS[task], arguments)
+    assert arguments.greater_is_better is larger
