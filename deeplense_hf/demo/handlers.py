@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio
 
+from deeplense_hf.inference.predictor import count
+
 from .answers import Models, answers_for, explanation_for
 from .lens_sliders import DrawnLens
 from .pictures import shown_image, shown_occlusion, shown_pair
@@ -114,7 +116,7 @@ class Handlers:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", suffix=".csv", prefix="answers-", dir=folder, delete=False) as file:
             table.to_csv(file, index=False)
-        return [table, file.name, note_html(f"{len(table)} images, {silent} of them without an answer.")]
+        return [table, file.name, note_html(f"{count(len(table), 'image')}, {silent} of them without an answer.")]
 
 
 def nothing_shown(reason: str) -> list[Any]:

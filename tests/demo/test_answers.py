@@ -265,6 +265,22 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
     assert answer_table(models, [first], images(), [0], None)[1] == 1
 
 
+def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    from deeplense_hf.demo.handlers import Handlers
+    from deeplense_hf.demo.page import make_page
+
+    np.save(tmp_path / "lens.npy", draw_lens(DrawnLens())[0])
+    handlers, names = Handlers(models), models.classifiers[:1]
+    table, written, note = handlers.many([str(tmp_path / "lens.npy")], "", "", names, str(tmp_path / "kept"))
+    assert "1 image, 0 of them without an answer" in note
+    assert Path(written).parent == tmp_path / "kept"
+    assert len(table) == 1
+    assert "No model is chosen" in handlers.many([str(tmp_path / "lens.npy")], "", "", [], str(tmp_path))[2]
+    assert "is no positive number" in handlers.many([str(tmp_path / "lens.npy")], "", "-3", names, str(tmp_path))[2]
+    assert make_page(models, {}).delete_cache == (3600, 3600)
+
+
 def test_a_missing_model_is_told_before_the_page_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["app", "--models", "not/here/at/all"]) != 0
     assert "not/here/at/all: there is no such model folder" in capsys.readouterr().err
