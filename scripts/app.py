@@ -5,8 +5,9 @@
     python scripts/app.py --models outputs/main_job outputs/mass outputs/anomalies
 
 The page shows the image in a chosen stretch, class probabilities, estimated quantities with intervals, the anomaly
-score, where the classifier looks, and what a masked model fills in. Files may be FITS, npy, npz, HDF5 or pictures; many
-at a time give a table to download. Uploads are bounded and nothing is unpickled.
+score, how the answer changes when a patch is covered, and what a masked model fills in. Files may be FITS, npy, npz,
+HDF5 or pictures; many at a time give a table to download. Uploads are bounded, nothing is unpickled, and all files are
+deleted after an hour.
 
 Options: python scripts/app.py --help
 """

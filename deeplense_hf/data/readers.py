@@ -4,6 +4,7 @@ Every format is opened by its ending only: a file that calls itself `.jpg` reach
 PNG and TIFF.
 """
 
+import math
 import struct
 import warnings
 import zlib
@@ -121,11 +122,13 @@ def read_images(path: Path) -> list[LensImage]:
     return images
 
 
-def iterate_images(path: Path) -> Iterator[LensImage | UnreadableImage]:
+def iterate_images(path: Path, largest: int | None = None) -> Iterator[LensImage | UnreadableImage]:
     """Read the images of a file one by one; a bad one among many is passed on as such.
 
     Args:
         path: The file.
+        largest: Numbers that one image may have, of all its bands; more are refused before they are converted, and
+            before they are read where they are not packed together. None for no limit.
 
     Yields:
         The images of a stack that is larger than memory as well, and what stands in the place of bad ones.
@@ -138,7 +141,13 @@ def iterate_images(path: Path) -> Iterator[LensImage | UnreadableImage]:
     if path.stat().st_size == 0:
         raise UnreadableImageError(f"{path.name} is empty.")
     with _one_sentence(path), reader(path) as opened:
-        several = count_images(opened.array) > 1
+        number_of_images = count_images(opened.array)
+        size = math.prod(opened.array.shape) // number_of_images
+        if largest is not None and size > largest:
+            raise UnreadableImageError(
+                f"{path.name}: an image of {size:,} numbers is too large, {largest:,} are taken."
+            )
+        several = number_of_images > 1
         for number, (image, parameters) in enumerate(split_array(opened.array, path.name)):
             name = f"{path.name}#{number}" if several else path.name
             try:

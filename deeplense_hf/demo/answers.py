@@ -1,4 +1,4 @@
-"""All that the models say of one image, as the page shows it."""
+"""What the models say of one image, each for itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,67 +9,88 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deeplense_hf.evaluation.explanation import occlusion_map
+from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
-from deeplense_hf.tasks.classification import PROBABILITIES
+from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 
 _HAS_DECODER = ("anomaly_detection", "masked_image_modeling")
 
 
 @dataclass(frozen=True)
-class LensAnswers:
-    """Answers for one image; empty where no chosen model gives them.
+class ModelAnswer:
+    """What a model says of an image; empty but for the reason where it cannot answer.
 
     Attributes:
+        model: Its name.
         probabilities: Of each class.
         prediction_set: Classes that hold the true one for 95% of images like those of the training.
         quantities: Sentences about estimated quantities.
-        anomaly_score: How unlike normal lenses it is.
-        explanation: By how much the logarithm of the likeliest class's probability falls where a pixel is covered,
-            `(height, width)`.
-        processed: What the masked model sees, `(height, width)`, and what it fills in for it.
-        refused: Why a model did not answer, by its name.
+        anomaly_score: How unlike normal lenses the image is [standard deviations].
+        processed: What a masked model sees, `(height, width)`, and what it fills in for it.
+        refused: Why it did not answer.
     """
 
+    model: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
     prediction_set: Sequence[str] = ()
     quantities: Sequence[str] = ()
     anomaly_score: float | None = None
-    explanation: NDArray[np.float64] | None = None
     processed: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-    refused: Mapping[str, str] = field(default_factory=dict)
+    refused: str | None = None
 
 
 class Models:
-    """Models by name, loaded when they are first asked.
+    """Models by name: the name of the folder, with as much of the path before it as tells two of one name apart.
+
+    They are loaded at once, so that what cannot be loaded is known before the page is served.
 
     Args:
         places: Folders or Hub ids.
         device: See `Predictor`.
+
+    Raises:
+        OSError: If one cannot be loaded.
+        ValueError: If one is none of ours.
     """
 
     def __init__(self, places: Sequence[str], device: str = "auto") -> None:
-        self.places = {Path(place).name: place for place in places}
-        self._device = device
-        self._loaded: dict[str, Predictor] = {}
+        self._loaded = {name: Predictor.from_pretrained(place, device) for name, place in _names_of(places).items()}
+
+    @property
+    def names(self) -> list[str]:
+        """All models."""
+        return list(self._loaded)
+
+    @property
+    def classifiers(self) -> list[str]:
+        """Models that tell classes."""
+        return [name for name, one in self._loaded.items() if isinstance(one.task, ClassificationTask)]
 
     def __getitem__(self, name: str) -> Predictor:
-        """Return a model.
-
-        Raises:
-            OSError: If it cannot be loaded.
-            ValueError: If it is none of ours.
-        """
-        if name not in self._loaded:
-            self._loaded[name] = Predictor.from_pretrained(self.places[name], self._device)
+        """Return a model."""
         return self._loaded[name]
+
+
+def _names_of(places: Sequence[str]) -> dict[str, str]:
+    """Return places by the shortest ends of their paths that are unique."""
+    paths = {Path(place): place for place in places}
+    depths = dict.fromkeys(paths, 1)
+    while True:
+        ends: dict[str, list[Path]] = {}
+        for path, depth in depths.items():
+            ends.setdefault("/".join(path.parts[-depth:]) or str(path), []).append(path)
+        clashing = [path for alike in ends.values() if len(alike) > 1 for path in alike]
+        if not clashing:
+            return {name: paths[path] for name, (path,) in ends.items()}
+        for path in clashing:
+            depths[path] += 1
 
 
 def answers_for(
     models: Models, names: Sequence[str], image: NDArray[np.float32], pixel_scale: float | None
-) -> LensAnswers:
+) -> list[ModelAnswer]:
     """Ask models about an image.
 
     Args:
@@ -79,29 +100,50 @@ def answers_for(
         pixel_scale: [arcsec/pixel], None where unknown.
 
     Returns:
-        Their answers; a model that cannot answer for this image says why.
+        The answer of each; a model that cannot answer for this image says why.
     """
-    found: dict[str, Any] = {}
-    refused = {}
+    found = []
     for name in names:
         try:
-            found |= _answer(models[name], image, pixel_scale)
-        except (ValueError, OSError) as error:
-            refused[name] = " ".join(str(error).split())
-    return LensAnswers(**found, refused=refused)
+            found.append(ModelAnswer(name, **_answer(models[name], image, pixel_scale)))
+        except ValueError as error:
+            found.append(ModelAnswer(name, refused=" ".join(str(error).split())))
+    return found
+
+
+def explanation_for(
+    models: Models, names: Sequence[str], image: NDArray[np.float32], pixel_scale: float | None
+) -> tuple[str, Occlusion] | None:
+    """Explain the answer of the first classifier that answers for an image.
+
+    Args:
+        models: All models.
+        names: Those to try, in this order.
+        image: Raw image, `(bands, height, width)`.
+        pixel_scale: [arcsec/pixel], None where unknown.
+
+    Returns:
+        The model's name and how its answer changes under covers; None where none classifies the image.
+    """
+    for name in names:
+        if name in models.classifiers:
+            try:
+                return name, occlusion_map(models[name], image, pixel_scale=pixel_scale)
+            except ValueError:
+                # its answer says why it refuses the image
+                continue
+    return None
 
 
 def _answer(predictor: Predictor, image: NDArray[np.float32], pixel_scale: float | None) -> dict[str, Any]:
-    """Return the fields of `LensAnswers` that a model fills."""
+    """Return the fields of `ModelAnswer` that a model fills."""
     scales = None if pixel_scale is None else np.array([pixel_scale], dtype=np.float32)
     answers = predictor.answers(image[None], scales)
     table = {name: values[0] for name, values in predictor.task.table(answers).items()}
     if PROBABILITIES in answers:
-        best = int(answers[PROBABILITIES][0].argmax())
         return {
             "probabilities": dict(zip(predictor.class_names, answers[PROBABILITIES][0].tolist(), strict=True)),
             "prediction_set": str(table.get("prediction_set_95", "")).split(),
-            "explanation": occlusion_map(predictor, image, best, pixel_scale),
         }
     if predictor.task.name == "regression":
         return {"quantities": _sentences(predictor, table)}

@@ -59,6 +59,18 @@ class DrawnLens:
                 raise ValueError(f"{name}={getattr(self, name)} is not between {low} and {high}.")
 
 
+def is_smooth(lens: DrawnLens) -> bool:
+    """Tell whether a lens has no substructure, whatever kind was chosen.
+
+    Args:
+        lens: What was chosen.
+
+    Returns:
+        Whether it equals one of `no_sub`.
+    """
+    return lens.substructure == "no_sub" or (lens.substructure == "cdm" and lens.subhalo_count < 1)
+
+
 def unlike_training(lens: DrawnLens) -> str | None:
     """Tell whether models trained on the recipe know such lenses.
 
@@ -79,7 +91,7 @@ def unlike_training(lens: DrawnLens) -> str | None:
         strange.append(f"a shear other than {recipe.shear_1:g}")
     if max(abs(lens.source_x), abs(lens.source_y)) > limit:
         strange.append(f'a source beyond {limit:g}" in x or y')
-    if lens.substructure == "cdm" and abs(lens.subhalo_count - recipe.subhalo_count) > 5:
+    if lens.substructure == "cdm" and not is_smooth(lens) and abs(lens.subhalo_count - recipe.subhalo_count) > 5:
         strange.append(f"a number of subhaloes far from {recipe.subhalo_count}")
     if not strange:
         return None
@@ -106,8 +118,7 @@ def draw_lens(lens: DrawnLens) -> tuple[NDArray[np.float32], float]:
         subhalo_count=max(1, int(lens.subhalo_count)),
         log10_axion_mass_range=(mass, mass),
     )
-    # without any subhalo a cdm lens is smooth
-    name = "no_sub" if lens.substructure == "cdm" and lens.subhalo_count < 1 else lens.substructure
+    name = "no_sub" if is_smooth(lens) else lens.substructure
     systems = draw_systems(changed, name, [0], int(lens.seed))
     parameters = systems.parameters | {
         "source_x": np.array([lens.source_x], dtype=np.float32),

@@ -1,6 +1,6 @@
-"""Files that people drop on the page: bounded, read by the safe readers, never unpickled."""
+"""Files that people drop on the page: bounded, read one image at a time by the safe readers, never unpickled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ LARGEST_FILE = 64 * 2**20
 MOST_FILES = 200
 MOST_IMAGES = 1000
 _LONGEST_SIDE = 2048
+_LARGEST_IMAGE = 4 * _LONGEST_SIDE**2
+"""Numbers of an image, of all bands: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -32,48 +34,55 @@ class UploadedImage:
     error: str | None = None
 
 
-def read_uploads(paths: Sequence[str]) -> list[UploadedImage]:
-    """Read the images of uploaded files.
+def read_uploads(paths: Sequence[str]) -> Iterator[UploadedImage]:
+    """Read the images of uploaded files, one after the other.
 
     Args:
         paths: The files.
 
     Returns:
-        Their images in order, or reasons; of more than `MOST_IMAGES` the first.
+        Their images in order, or reasons, each read when it is asked for; of more than `MOST_IMAGES` the first, and
+        a reason behind them.
 
     Raises:
         ValueError: If there are more files than `MOST_FILES`.
     """
     if len(paths) > MOST_FILES:
         raise ValueError(f"{len(paths)} files are too many; upload at most {MOST_FILES} at a time.")
-    found: list[UploadedImage] = []
-    for path in map(Path, paths):
-        found += _read(path)
-        if len(found) > MOST_IMAGES:
-            found = found[:MOST_IMAGES]
-            found[-1] = UploadedImage(path.name, error=f"only the first {MOST_IMAGES - 1} images are answered for.")
-            break
-    return found
+    return _first(image for path in paths for image in _read(Path(path)))
 
 
-def _read(path: Path) -> list[UploadedImage]:
+def _first(images: Iterator[UploadedImage]) -> Iterator[UploadedImage]:
+    """Go through as many images as are answered for."""
+    for number, image in enumerate(images):
+        if number == MOST_IMAGES:
+            yield UploadedImage(image.name, error=f"only the first {MOST_IMAGES} images are answered for.")
+            return
+        yield image
+
+
+def _read(path: Path) -> Iterator[UploadedImage]:
     """Read one file."""
-    size = path.stat().st_size
-    if size > LARGEST_FILE:
-        return [UploadedImage(path.name, error=f"{path.name} has {size:,} bytes; at most {LARGEST_FILE:,} are taken.")]
-    images = []
+    number = 0
     try:
-        for number, found in enumerate(iterate_images(path)):
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise ValueError(f"{path.name} has {size:,} bytes; at most {LARGEST_FILE:,} are taken.")
+        for found in iterate_images(path, _LARGEST_IMAGE):
             name = path.name if number == 0 else f"{path.name} [{number}]"
+            number += 1
             if isinstance(found, UnreadableImage):
-                images.append(UploadedImage(name, error=found.reason))
+                yield UploadedImage(name, error=found.reason)
             elif max(found.image.shape[1:]) > _LONGEST_SIDE:
                 reason = f"the image has a side of more than {_LONGEST_SIDE} pixels; cut the lens out."
-                images.append(UploadedImage(name, error=reason))
+                yield UploadedImage(name, error=reason)
             else:
-                images.append(UploadedImage(name, np.asarray(found.image, dtype=np.float32), found.pixel_scale))
-            if len(images) > MOST_IMAGES:
-                break
+                yield UploadedImage(name, found.image, found.pixel_scale)
+        if number == 0:
+            raise ValueError(f"{path.name} holds no image.")
+    except FileNotFoundError:
+        # uploads are deleted after an hour
+        yield UploadedImage(path.name, error=f"{path.name} is not here any more; upload it again.")
     except (ValueError, OSError) as error:
-        images.append(UploadedImage(path.name, error=" ".join(str(error).replace(f"{path.parent}/", "").split())))
-    return images or [UploadedImage(path.name, error=f"{path.name} holds no image.")]
+        # nothing of the server's folders
+        yield UploadedImage(path.name, error=" ".join(str(error).replace(f"{path.parent}/", "").split()))

@@ -1,17 +1,27 @@
 """What the page shows is computed from bounded, safely read files, and says where it means nothing."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import yaml
+from astropy.io import fits
+from PIL import Image
 
-from deeplense_hf.demo import uploads
-from deeplense_hf.demo.answers import Models, answers_for
+from deeplense_hf.cli import main
+from deeplense_hf.demo import tables, uploads
+from deeplense_hf.demo.answers import ModelAnswer, Models, answers_for, explanation_for
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
-from deeplense_hf.demo.pictures import STRETCHES, shown_explanation, shown_image, shown_pair
-from deeplense_hf.demo.uploads import read_uploads
-from deeplense_hf.evaluation.explanation import occlusion_map
+from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
+from deeplense_hf.demo.subjects import DroppedFile, parse_bands, parse_pixel_scale, subject_of
+from deeplense_hf.demo.tables import answer_table
+from deeplense_hf.demo.uploads import UploadedImage, read_uploads
+from deeplense_hf.demo.words import answers_html, note_html, occlusion_html
+from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map, seen_window
+from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.simulation.recipes import get_recipe
 from deeplense_hf.simulation.simulator import simulate_batch
 
@@ -46,43 +56,152 @@ def test_what_models_never_saw_is_said() -> None:
     assert 'an Einstein radius other than 1.28" or a source beyond 0.35"' in sentence
 
 
-def test_all_models_answer(model_folders: list[str]) -> None:
-    models = Models(model_folders, "cpu")
+def test_a_cdm_lens_without_subhaloes_is_a_smooth_one() -> None:
+    assert unlike_training(DrawnLens("cdm", subhalo_count=0)) is None
+    assert "of the class no_sub" in subject_of(DrawnLens("cdm", subhalo_count=0)).note
+    assert "far from 25" in (unlike_training(DrawnLens("cdm", subhalo_count=1)) or "")
+
+
+@pytest.fixture(scope="module")
+def models(model_folders: list[str], tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The tiny models and a second classifier of the same folder name."""
+    other = tmp_path_factory.mktemp("other") / "classes"
+    shutil.copytree(model_folders[0], other)
+    return Models([*model_folders, str(other)], "cpu")
+
+
+def test_every_model_answers_for_itself(models: Models) -> None:
+    # as much of the path as tells two of one name apart
+    first, mass, anomalies, second = models.names
+    assert (first[-8:], second[-8:], mass, anomalies) == ("/classes", "/classes", "mass", "anomalies")
+    assert first != second
     image, scale = draw_lens(DrawnLens())
-    found = answers_for(models, list(models.places), image, scale)
-    assert sum(found.probabilities.values()) == pytest.approx(1)
-    assert set(found.prediction_set) <= set(found.probabilities)
-    assert found.quantities[0].startswith("log10_axion_mass_ev: ")
-    assert found.anomaly_score is not None
-    assert found.explanation is not None
-    assert found.processed is not None
-    assert not found.refused
+    found = dict(zip(models.names, answers_for(models, models.names, image, scale), strict=True))
+    assert not [one for one in found.values() if one.refused]
+    assert sum(found[first].probabilities.values()) == pytest.approx(1)
+    assert found[second].probabilities == found[first].probabilities
+    assert set(found[first].prediction_set) <= set(found[first].probabilities)
+    assert found["mass"].quantities[0].startswith("log10_axion_mass_ev: ")
+    assert found["anomalies"].anomaly_score is not None
+    assert found["anomalies"].processed is not None
+    assert shown_pair(found["anomalies"].processed).shape[2] == 3
+    explained = explanation_for(models, ["mass", second, first], image, scale)
+    assert explained is not None
+    assert explained[0] == second
+    assert explanation_for(models, ["mass"], image, scale) is None
+    colour = np.concatenate([image, image + 1, image + 2])
+    assert "3 bands" in (answers_for(models, [first], colour, scale)[0].refused or "")
+
+
+def test_answers_are_said_with_care() -> None:
+    said = answers_html([ModelAnswer("a<b", {"cdm": 0.9956, "axion": 0.99999, "<i>": 0.0001}), ModelAnswer("c")])
+    assert all(part in said for part in ("a&lt;b", "99.6%", "&gt;99.9%", "&lt;0.1%", "&lt;i&gt;"))
+    assert ">100.0%" not in said
+    assert "tick at least one" in answers_html([])
+    assert note_html("![a](http://b)<img>").count("<") == 2
+
+
+def test_pictures_stand_upright_and_keep_their_colours(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+    pixels[:20, :, 0] = 250
+    pixels[30:34, 30:34] = 200
+    Image.fromarray(pixels).save(tmp_path / "red.png")
+    subject = subject_of(DroppedFile(str(tmp_path / "red.png"), pixel_scale="0.1"))
+    assert "first row at the top" in subject.caption
+    shown = shown_image(subject.image, "asinh", None, subject.is_picture)
+    red, green, blue = map(int, shown[20, 200])
+    assert red > 2 * max(green, blue, 1)
+    assert shown[-20].max() < red
+    linear = shown_image(subject.image, "linear", None, subject.is_picture)
+    assert linear[20, 200].sum() > linear[-20, 200].sum()
+    # the bar of 2": 20 of 64 pixels
+    with_bar = shown_image(subject.image, "asinh", subject.pixel_scale, subject.is_picture)
+    white = (with_bar == 255).all(axis=2).sum(axis=1).max()
+    assert white == pytest.approx(with_bar.shape[1] * 20 / 64, abs=3)
     for stretch in STRETCHES:
-        assert shown_image(image, stretch).shape == (300, 300, 3)
-    assert shown_explanation(image, found.explanation).shape == (300, 300, 3)
-    assert shown_pair(found.processed).shape[2] == 3
-    colour = answers_for(models, ["classes"], np.repeat(image, 3, axis=0), scale)
-    assert "3 bands" in colour.refused["classes"]
+        assert shown_image(subject.image[:1], stretch).shape == (448, 448, 3)
     with pytest.raises(ValueError, match="stretch='x'"):
-        shown_image(image, "x")
+        shown_image(subject.image, "x")
 
 
-def test_the_explanation_is_where_the_model_looks(model_folders: list[str]) -> None:
-    predictor = Models(model_folders, "cpu")["classes"]
+def test_bands_and_pixel_scale_are_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "three.npy", np.random.default_rng(0).normal(size=(3, 20, 30)).astype(np.float32))
+    subject = subject_of(DroppedFile(str(tmp_path / "three.npy"), " 2, 0", "0.2"))
+    assert (subject.image.shape, subject.pixel_scale) == ((2, 20, 30), 0.2)
+    np.testing.assert_array_equal(subject.image, np.load(tmp_path / "three.npy")[[2, 0]])
+    with pytest.raises(ValueError, match="band 3 is selected, but the image has 3"):
+        subject_of(DroppedFile(str(tmp_path / "three.npy"), "3"))
+    assert parse_bands("") == []
+    for text in ("-1", "a", "1;2"):
+        with pytest.raises(ValueError, match="are not numbers counted from 0"):
+            parse_bands(text)
+    assert parse_pixel_scale(" ") is None
+    for text in ("-3", "0", "nan", "x"):
+        with pytest.raises(ValueError, match="is no positive number"):
+            parse_pixel_scale(text)
 
-    class Corner:
-        """A classifier that sees one corner alone."""
 
-        def probabilities(self, images: np.ndarray, scales: object) -> np.ndarray:
-            bright = 1 / (1 + np.exp(-images[:, 0, :20, :20].mean(axis=(1, 2))))
-            return np.stack([1 - bright, bright], axis=1)
+def test_north_is_told_where_the_file_knows_it(tmp_path: Path) -> None:
+    unit = fits.PrimaryHDU(np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32))
+    unit.writeto(tmp_path / "plain.fits")
+    assert "As stored, first row at the bottom." in subject_of(DroppedFile(str(tmp_path / "plain.fits"))).caption
+    turn = np.deg2rad(30)
+    unit.header.update({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0, "CRPIX1": 16})
+    unit.header.update({"CRPIX2": 16, "CD1_1": -1e-5, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": 1e-5})
+    unit.writeto(tmp_path / "north.fits")
+    assert "North is up, east is left of it." in subject_of(DroppedFile(str(tmp_path / "north.fits"))).caption
+    unit.header.update({"CD1_1": -1e-5 * np.cos(turn), "CD1_2": -1e-5 * np.sin(turn)})
+    unit.header.update({"CD2_1": -1e-5 * np.sin(turn), "CD2_2": 1e-5 * np.cos(turn)})
+    unit.writeto(tmp_path / "turned.fits")
+    assert "North is 30° to the left of up" in subject_of(DroppedFile(str(tmp_path / "turned.fits"))).caption
 
+
+class Corner:
+    """A classifier that sees one corner alone."""
+
+    processor: Any = None
+
+    def probabilities(self, images: np.ndarray, scales: object) -> np.ndarray:
+        bright = 1 / (1 + np.exp(-images[:, 0, :20, :20].mean(axis=(1, 2))))
+        return np.stack([1 - bright, bright], axis=1)
+
+
+def test_the_map_is_where_covers_change_the_answer() -> None:
     image = np.zeros((1, 100, 100), dtype=np.float32)
     image[0, :20, :20] = 3
     found = occlusion_map(Corner(), image, 1)  # type: ignore[arg-type]
-    assert found[:16, :16].min() > 0.1
-    assert np.abs(found[40:, 40:]).max() == 0
-    assert occlusion_map(predictor, draw_lens(DrawnLens())[0], 0).shape == (150, 150)
+    # log-odds of the whole image are 3
+    assert found.falls[:9, :9].min() == pytest.approx(3)
+    assert np.abs(found.falls[40:, 40:]).max() == 0
+    assert (found.probability, found.lowest_probability) == (pytest.approx(1 / (1 + np.exp(-3))), pytest.approx(0.5))
+    assert occlusion_map(Corner(), image[:, :8, :8]).falls.shape == (8, 8)  # type: ignore[arg-type]
+
+
+def test_only_what_enters_the_model_is_covered(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    processor = DeepLenseImageProcessor(crop_size=(40, 60))
+    assert seen_window(processor, 101, 50) == (slice(30, 70), slice(0, 50))
+    scaled = DeepLenseImageProcessor(crop_size=40, target_pixel_scale=0.1)
+    assert seen_window(scaled, 100, 200, 0.2) == (slice(40, 60), slice(90, 110))
+    predictor = models[models.classifiers[0]]
+    image, _ = draw_lens(DrawnLens())
+    found = occlusion_map(predictor, image, parts=4)
+    assert found.window == (slice(27, 123), slice(27, 123))
+    assert np.isfinite(found.falls[27:123, 27:123]).all()
+    assert np.isnan(found.falls).sum() == 150**2 - 96**2
+    # cut out first or not
+    monkeypatch.setattr("deeplense_hf.evaluation.explanation._cuts_first", lambda *_: False)
+    np.testing.assert_allclose(occlusion_map(predictor, image, parts=4).falls, found.falls, atol=1e-5)
+    shown = shown_occlusion(image, found)
+    assert (shown[81, 81:369] == 255).all()
+    assert "Only what is in the frame" in occlusion_html("a", "cdm", found, (150, 150))
+
+
+def test_a_map_of_nothing_is_grey() -> None:
+    falls = 1e-6 * np.random.default_rng(0).normal(size=(64, 64))
+    occlusion = Occlusion(falls, (slice(0, 64), slice(0, 64)), 0, 0.9, 0.9)
+    assert tint_scale(occlusion) == 0.5
+    shown = shown_occlusion(np.random.default_rng(1).random((1, 64, 64), dtype=np.float32), occlusion)
+    assert int(np.ptp(shown, axis=2).max()) <= 1
 
 
 def test_uploads_are_bounded_and_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,23 +209,87 @@ def test_uploads_are_bounded_and_safe(tmp_path: Path, monkeypatch: pytest.Monkey
     np.save(tmp_path / "many.npy", generator.normal(size=(3, 1, 40, 40)).astype(np.float32))
     np.save(tmp_path / "large.npy", generator.normal(size=(30, 3000)).astype(np.float32))
     (tmp_path / "broken.fits").write_bytes(b"SIMPLE  = nothing")
-    names = [str(tmp_path / name) for name in ("many.npy", "large.npy", "broken.fits")]
-    found = read_uploads(names)
-    assert [one.name for one in found] == ["many.npy", "many.npy [1]", "many.npy [2]", "large.npy", "broken.fits"]
-    assert [one.error is None for one in found] == [True, True, True, False, False]
+    names = [str(tmp_path / name) for name in ("many.npy", "large.npy", "broken.fits", "gone.npy")]
+    found = list(read_uploads(names))
+    assert [one.name for one in found[:4]] == ["many.npy", "many.npy [1]", "many.npy [2]", "large.npy"]
+    assert [one.error is None for one in found] == [True, True, True, False, False, False]
+    assert "upload it again" in (found[5].error or "")
     # nothing of the server's folders
     assert not [one for one in found if str(tmp_path) in (one.error or "")]
+    with h5py.File(tmp_path / "huge.h5", "w") as file:
+        # 64 GB of nothing, in a file of some kB
+        file.create_dataset("images", (2, 1, 100_000, 80_000), np.float32, chunks=(1, 1, 1000, 1000))
+    huge = list(read_uploads([str(tmp_path / "huge.h5")]))
+    assert [one.image for one in huge] == [None]
+    assert "8,000,000,000 numbers is too large" in (huge[0].error or "")
+    monkeypatch.setattr(uploads, "MOST_IMAGES", 2)
+    assert [one.error is None for one in read_uploads(names)] == [True, True, False]
     monkeypatch.setattr(uploads, "LARGEST_FILE", 100)
-    assert "bytes; at most 100 are taken" in (read_uploads(names[:1])[0].error or "")
+    assert "bytes; at most 100 are taken" in (next(read_uploads(names[:1])).error or "")
     monkeypatch.setattr(uploads, "MOST_FILES", 2)
-    with pytest.raises(ValueError, match="3 files are too many"):
+    with pytest.raises(ValueError, match="4 files are too many"):
         read_uploads(names)
+
+
+def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_BATCH", 2)
+    image, _ = draw_lens(DrawnLens())
+    colour = np.concatenate([image, image + 1, image + 2])
+    read: list[str] = []
+
+    def images() -> Any:
+        for name, one in (("=1+1.npy", image), ("a.npy", image), ("b.npy", image), ("c.npy", colour)):
+            read.append(name)
+            yield UploadedImage(name, one)
+        yield UploadedImage("d.npy", error="d.npy is empty.")
+
+    first, second = models.classifiers
+    asked: list[int] = []
+    answers = models[first].answers
+
+    def watched(batch: np.ndarray, scales: Any = None) -> Any:
+        asked.append(len(batch))
+        # no more is in memory than is asked about, and the one after
+        assert len(read) <= sum(asked) + 1
+        return answers(batch, scales)
+
+    monkeypatch.setattr(models[first], "answers", watched)
+    table, silent = answer_table(models, [first, second], images(), [], None)
+    assert asked == [2, 1, 1]
+    assert silent == 2
+    assert table["image"].tolist() == ["./=1+1.npy", "a.npy", "b.npy", "c.npy", "d.npy"]
+    assert (table.columns[0], table.columns[-1]) == ("image", "error")
+    assert table["error"].tolist()[:3] == ["", "", ""]
+    assert "3 bands" in table["error"][3]
+    assert table[f"{first}: predicted_class"].notna().tolist() == [True, True, True, False, False]
+    assert answer_table(models, [first], images(), [0], None)[1] == 1
+
+
+def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    from deeplense_hf.demo.handlers import Handlers
+    from deeplense_hf.demo.page import make_page
+
+    np.save(tmp_path / "lens.npy", draw_lens(DrawnLens())[0])
+    handlers, names = Handlers(models), models.classifiers[:1]
+    table, written, note = handlers.many([str(tmp_path / "lens.npy")], "", "", names, str(tmp_path / "kept"))
+    assert "1 image, 0 of them without an answer" in note
+    assert Path(written).parent == tmp_path / "kept"
+    assert len(table) == 1
+    assert "No model is chosen" in handlers.many([str(tmp_path / "lens.npy")], "", "", [], str(tmp_path))[2]
+    assert "is no positive number" in handlers.many([str(tmp_path / "lens.npy")], "", "-3", names, str(tmp_path))[2]
+    assert make_page(models, {}).delete_cache == (3600, 3600)
+
+
+def test_a_missing_model_is_told_before_the_page_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["app", "--models", "not/here/at/all"]) != 0
+    assert "not/here/at/all: there is no such model folder" in capsys.readouterr().err
 
 
 def test_the_space_is_complete(repository_root: Path) -> None:
     folder = repository_root / "scripts" / "space"
     head = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---\n")[1])
-    assert (head["sdk"], head["app_file"]) == ("gradio", "app.py")
+    assert (head["sdk"], head["app_file"], head["python_version"]) == ("gradio", "app.py", "3.11")
     code = (folder / "app.py").read_text(encoding="utf-8")
     compile(code, "app.py", "exec")
     assert all(f'"{model}"' in code for model in head["models"])

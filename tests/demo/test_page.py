@@ -78,44 +78,69 @@ def text_of(browser: Any, name: str) -> str:
 
 
 def test_a_lens_is_drawn_and_answered_for(browser: Any) -> None:
-    shown = wait_for(lambda: "%" in text_of(browser, "probabilities") and text_of(browser, "probabilities"), "classes")
+    shown = wait_for(lambda: "%" in text_of(browser, "answers") and text_of(browser, "answers"), "classes")
     assert all(name in shown for name in ("no_sub", "cdm", "axion"))
-    assert "log10_axion_mass_ev: " in text_of(browser, "words")
-    assert "Unlike smooth lenses" in text_of(browser, "words")
+    assert "log10_axion_mass_ev: " in text_of(browser, "answers")
+    assert "Unlike smooth lenses" in text_of(browser, "answers")
     assert "never saw" not in text_of(browser, "note")
 
 
-def test_a_slider_changes_the_lens(browser: Any) -> None:
+def test_keys_move_a_slider_and_nothing_old_stays(browser: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
-    before = wait_for(lambda: browser.find_element("css selector", "#picture img").get_attribute("src"), "a picture")
+    before = wait_for(lambda: source_of(browser, "picture"), "a picture")
     slider = browser.find_element("css selector", "#einstein_radius input[type=range]")
     slider.send_keys(*[Keys.ARROW_RIGHT] * 20)
-    browser.execute_script(
-        "arguments[0].dispatchEvent(new Event('pointerup', {bubbles: true}));"
-        "arguments[0].dispatchEvent(new Event('change', {bubbles: true}))",
-        slider,
-    )
     wait_for(lambda: "never saw an Einstein radius other than 1.28" in text_of(browser, "note"), "a warning")
-    picture = browser.find_element("css selector", "#picture img")
-    wait_for(lambda: picture.get_attribute("src") != before, "another picture")
+    wait_for(lambda: source_of(browser, "picture") != before, "another picture")
+    wait_for(lambda: source_of(browser, "explanation"), "a map")
+    box = browser.find_element("css selector", "#einstein_radius input[type=number]")
+    box.send_keys(Keys.CONTROL, "a", Keys.NULL, Keys.BACKSPACE)
+    wait_for(lambda: "missing or out of its range" in text_of(browser, "note"), "what is wrong")
+    assert "%" not in text_of(browser, "answers")
+    assert not source_of(browser, "picture")
+    box.send_keys("1.28", Keys.TAB)
+    wait_for(lambda: "%" in text_of(browser, "answers"), "answers")
+    assert not browser.find_elements("id", "log10_axion_mass_ev")
+    browser.find_element("css selector", "#kind input[value=axion]").click()
+    wait_for(lambda: browser.find_elements("id", "log10_axion_mass_ev"), "the slider of the axion mass")
 
 
-def test_files_are_answered_for_or_explained(browser: Any, tmp_path: Path) -> None:
-    np.save(tmp_path / "lens.npy", np.random.default_rng(0).poisson(50, (100, 100)).astype(np.float32))
+def source_of(browser: Any, name: str) -> Any:
+    found = browser.find_elements("css selector", f"#{name} img")
+    return found[0].get_attribute("src") if found else None
+
+
+def test_a_file_stays_while_models_and_stretch_change(browser: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "lens.npy", np.random.default_rng(0).poisson(50, (3, 100, 100)).astype(np.float32))
     (tmp_path / "broken.npy").write_bytes(b"nothing")
     browser.find_element("xpath", "//button[@role='tab'][contains(., 'drop an image')]").click()
     box = wait_for(lambda: browser.find_element("css selector", "#upload input[type=file]"), "a place to drop")
     box.send_keys(str(tmp_path / "broken.npy"))
     wait_for(lambda: "broken.npy cannot be used" in text_of(browser, "note"), "what is wrong")
+    assert "%" not in text_of(browser, "answers")
     browser.find_element("css selector", "#upload button[aria-label='Clear']").click()
     box = wait_for(lambda: browser.find_element("css selector", "#upload input[type=file]"), "a place to drop")
     box.send_keys(str(tmp_path / "lens.npy"))
-    wait_for(lambda: "cannot be used" not in text_of(browser, "note"), "an answer")
-    wait_for(lambda: "%" in text_of(browser, "probabilities"), "classes")
+    wait_for(lambda: "select bands first" in text_of(browser, "answers"), "a refusal")
+    browser.find_element("css selector", "#bands input, #bands textarea").send_keys("1\n")
+    wait_for(lambda: "%" in text_of(browser, "answers"), "answers")
+    before = source_of(browser, "picture")
+    browser.find_element("css selector", "#stretch input[value=linear]").click()
+    wait_for(lambda: source_of(browser, "picture") not in (None, before), "another picture")
+    assert "lens.npy, 100 x 100 pixels, 1 band" in text_of(browser, "caption")
+    for _ in range(2):
+        browser.find_element("css selector", "#models input[type=checkbox]").click()
+    wait_for(lambda: "%" in text_of(browser, "answers"), "answers")
+    assert "lens.npy" in text_of(browser, "caption")
+
+
+def test_many_files_are_answered_for_or_explained(browser: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "lens.npy", np.random.default_rng(0).poisson(50, (100, 100)).astype(np.float32))
+    (tmp_path / "broken.npy").write_bytes(b"nothing")
     browser.find_element("xpath", "//button[@role='tab'][contains(., 'many images')]").click()
     box = wait_for(lambda: browser.find_element("css selector", "#uploads input[type=file]"), "a place to drop")
     box.send_keys(f"{tmp_path / 'lens.npy'}\n{tmp_path / 'broken.npy'}")
-    wait_for(lambda: "2 images, 1 of them without an answer" in text_of(browser, "note"), "a table")
+    wait_for(lambda: "2 images, 1 of them without an answer" in text_of(browser, "many_note"), "a table")
     assert "lens.npy" in text_of(browser, "table")
     assert browser.find_elements("css selector", "a[download*='answers-']")

@@ -1,0 +1,147 @@
+"""What happens when something on the page is moved, dropped or clicked."""
+
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import gradio
+
+from deeplense_hf.inference.predictor import count
+
+from .answers import Models, answers_for, explanation_for
+from .lens_sliders import DrawnLens
+from .pictures import shown_image, shown_occlusion, shown_pair
+from .subjects import DroppedFile, Source, Subject, parse_bands, parse_pixel_scale, subject_of
+from .tables import answer_table
+from .uploads import read_uploads
+from .words import answers_html, caption_html, note_html, occlusion_html
+
+ANY = "the first that answers"
+"""Choice of the classifier whose answer is explained."""
+_WHOLE_NUMBERS = ("subhalo_count", "seed")
+
+
+class Handlers:
+    """Handlers of the page; each returns the new values of its outputs.
+
+    What is shown is told by its source, a drawn lens or a file, which the page keeps: models and stretch may change
+    under it.
+
+    Args:
+        models: All models.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+
+    def draw(self, names: list[str], stretch: str, *values: Any) -> list[Any]:
+        """Ask about the lens of the sliders, whose values are in the order of `DrawnLens`."""
+        options = dict(zip((field.name for field in fields(DrawnLens)), values, strict=True))
+        if any(value is None for value in values):
+            return nothing_shown("A number of the lens is missing; type one or move its slider.")
+        options |= {name: int(options[name]) for name in _WHOLE_NUMBERS}
+        try:
+            source = DrawnLens(**options)
+        except ValueError as error:
+            return nothing_shown(str(error))
+        return self.ask(source, names, stretch)
+
+    def drop(self, path: str | None, bands: str, scale: str, names: list[str], stretch: str) -> list[Any]:
+        """Ask about the first image of a file."""
+        if not path:
+            return nothing_shown("Drop a file, or draw a lens.")
+        return self.ask(DroppedFile(path, bands, scale), names, stretch)
+
+    def ask(self, source: Source | None, names: list[str], stretch: str) -> list[Any]:
+        """Ask models about the source; the explanation of another answer goes."""
+        if source is None:
+            return nothing_shown("Drop a file, or draw a lens.")
+        try:
+            subject = subject_of(source)
+        except ValueError as error:
+            return nothing_shown(str(error))
+        answers = answers_for(self.models, names, subject.image, subject.pixel_scale)
+        pairs = [shown_pair(one.processed, subject.is_picture) for one in answers if one.processed is not None]
+        filled = gradio.update(value=pairs[0] if pairs else None, visible=bool(pairs))
+        return [
+            source,
+            _picture(subject, stretch),
+            caption_html(subject.caption),
+            answers_html(answers),
+            filled,
+            note_html(subject.note),
+            None,
+            "",
+        ]
+
+    def stretch(self, source: Source | None, stretch: str) -> Any:
+        """Draw the picture again, in another stretch."""
+        try:
+            return None if source is None else _picture(subject_of(source), stretch)
+        except ValueError:
+            # the file is gone meanwhile
+            return None
+
+    def explain(self, source: Source | None, names: list[str], wanted: str) -> list[Any]:
+        """Explain a classifier's answer."""
+        if source is None:
+            return [None, ""]
+        try:
+            subject = subject_of(source)
+        except ValueError:
+            return [None, ""]
+        asked = names if wanted == ANY else [wanted]
+        found = explanation_for(self.models, asked, subject.image, subject.pixel_scale)
+        if found is None:
+            return [None, caption_html("None of the chosen models tells classes for this image.")]
+        name, occlusion = found
+        label = self.models[name].class_names[occlusion.class_index]
+        return [
+            shown_occlusion(subject.image, occlusion, subject.is_picture),
+            occlusion_html(name, label, occlusion, subject.image.shape[1:]),
+        ]
+
+    def many(self, paths: list[str] | None, bands: str, scale: str, names: list[str], folder: str) -> list[Any]:
+        """Ask about all images of several files; the table is written into Gradio's folder, which it empties."""
+        if not paths:
+            return [None, None, ""]
+        if not names:
+            return [None, None, note_html("No model is chosen; tick at least one above.")]
+        try:
+            images = read_uploads(paths)
+            table, silent = answer_table(self.models, names, images, parse_bands(bands), parse_pixel_scale(scale))
+        except ValueError as error:
+            return [None, None, note_html(str(error))]
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", suffix=".csv", prefix="answers-", dir=folder, delete=False) as file:
+            table.to_csv(file, index=False)
+        return [table, file.name, note_html(f"{count(len(table), 'image')}, {silent} of them without an answer.")]
+
+
+def nothing_shown(reason: str) -> list[Any]:
+    """Empty the page, so that no answer of another image stands.
+
+    Args:
+        reason: Why nothing is shown.
+
+    Returns:
+        New values, in the order of those of `Handlers.ask`.
+    """
+    return [None, None, "", "", gradio.update(value=None, visible=False), note_html(reason), None, ""]
+
+
+def kinds_sliders(kind: str) -> list[Any]:
+    """Show the sliders that matter for a kind of substructure alone.
+
+    Args:
+        kind: `no_sub`, `cdm` or `axion`.
+
+    Returns:
+        Updates of the axion mass and of the number of subhaloes.
+    """
+    return [gradio.update(visible=kind == "axion"), gradio.update(visible=kind == "cdm")]
+
+
+def _picture(subject: Subject, stretch: str) -> Any:
+    return shown_image(subject.image, stretch, subject.pixel_scale, subject.is_picture)

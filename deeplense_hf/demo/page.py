@@ -1,0 +1,201 @@
+"""The page itself: what is on it, and what listens to what."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio
+
+from .answers import Models
+from .handlers import ANY, Handlers, kinds_sliders, nothing_shown
+from .lens_sliders import RANGES, DrawnLens
+from .pictures import STRETCHES
+
+_TITLE = "Dark matter in strong gravitational lenses"
+_LIMITS = (
+    "Research models, trained on simulated images. For a real lens, or an instrument or a population other than that "
+    "of the training, the answers are not to be trusted."
+)
+# in the order of the attributes of `DrawnLens`
+_SLIDERS = (
+    ("einstein_radius", 0.01, "Einstein radius [arcsec]"),
+    ("shear", 0.005, "external shear"),
+    ("source_x", 0.01, "source, x [arcsec]"),
+    ("source_y", 0.01, "source, y [arcsec]"),
+    ("log10_axion_mass_ev", 0.05, "axion mass [log10 eV]"),
+    ("subhalo_count", 1, "subhaloes"),
+    ("seed", 1, "seed of noise and substructure"),
+)
+_DRAWN_EXAMPLES = {
+    "smooth lens": DrawnLens("no_sub", seed=1),
+    "25 subhaloes": DrawnLens("cdm", seed=2),
+    "axion vortex, 10^-23 eV": DrawnLens("axion", seed=3),
+    "Einstein ring": DrawnLens("no_sub", source_x=0.0, source_y=0.0, shear=0.0),
+}
+_SECONDS_KEPT = 3600
+"""After which uploads and tables are deleted."""
+
+
+def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
+    """Make the page.
+
+    Args:
+        models: Models to choose from.
+        examples: Image files by what they are called.
+
+    Returns:
+        The page, to be launched.
+    """
+    handlers = Handlers(models)
+    kept = (_SECONDS_KEPT, _SECONDS_KEPT)
+    with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=kept) as page:
+        gradio.Markdown(f"# {_TITLE}\n{_LIMITS}")
+        chosen = gradio.CheckboxGroup(models.names, value=models.names, label="models", elem_id="models")
+        with gradio.Tab("one image"):
+            _one_image(page, handlers, chosen, examples)
+        with gradio.Tab("many images"):
+            _many_images(handlers, chosen)
+    return page
+
+
+def _one_image(page: gradio.Blocks, handlers: Handlers, chosen: Any, examples: Mapping[str, str]) -> None:
+    """Make the part where one image is drawn or dropped, and wire it."""
+    source = gradio.State(None)
+    with gradio.Row():
+        with gradio.Column(scale=1, min_width=300):
+            with gradio.Tab("draw a lens"):
+                kind, sliders = _lens()
+            with gradio.Tab("drop an image"):
+                upload = gradio.File(label="FITS, npy, npz, HDF5 or picture", elem_id="upload")
+                bands, scale = _bands_and_scale("")
+                ask = gradio.Button("ask the models", variant="primary", elem_id="ask")
+                if examples:
+                    files = [[path] for path in examples.values()]
+                    gradio.Examples(files, [upload], example_labels=list(examples), label="examples")
+        with gradio.Column(scale=2, min_width=300):
+            stretch, wanted, shown, explained = _answers(handlers.models)
+    outputs = [source, *shown, *explained]
+    lens, common = [kind, *sliders], [chosen, stretch]
+    # arrow keys and typed numbers change a slider as well, without ever releasing it
+    events = [
+        gradio.on(
+            [page.load, kind.change, *(slider.change for slider in sliders)],
+            handlers.draw,
+            [*common, *lens],
+            outputs,
+            show_progress="hidden",
+            trigger_mode="always_last",
+        ),
+        gradio.on(
+            [upload.change, ask.click, bands.submit, scale.submit],
+            handlers.drop,
+            [upload, bands, scale, *common],
+            outputs,
+            show_progress="minimal",
+            trigger_mode="always_last",
+        ),
+        chosen.change(handlers.ask, [source, *common], outputs, show_progress="hidden", trigger_mode="always_last"),
+    ]
+    explanation: dict[str, Any] = {"inputs": [source, chosen, wanted], "outputs": explained}
+    explanation |= {"show_progress": "minimal", "trigger_mode": "always_last"}
+    for event in events:
+        # answers first; the map takes a hundred times as long
+        event.success(handlers.explain, **explanation)
+        event.failure(_out_of_range, None, outputs)
+    wanted.change(handlers.explain, **explanation)
+    stretch.change(handlers.stretch, [source, stretch], shown[0], show_progress="hidden", trigger_mode="always_last")
+    mass, count = (sliders[[name for name, _, _ in _SLIDERS].index(one)] for one in _KINDS_SLIDERS)
+    kind.change(kinds_sliders, kind, [mass, count], show_progress="hidden", trigger_mode="always_last")
+
+
+_KINDS_SLIDERS = ("log10_axion_mass_ev", "subhalo_count")
+
+
+def _lens() -> tuple[Any, list[Any]]:
+    """Make the sliders."""
+    default = DrawnLens()
+    kind = gradio.Radio(["no_sub", "cdm", "axion"], value=default.substructure, label="substructure", elem_id="kind")
+    sliders = [
+        gradio.Slider(
+            *RANGES[name],
+            value=getattr(default, name),
+            step=step,
+            label=label,
+            elem_id=name,
+            visible=name != "log10_axion_mass_ev",
+        )
+        for name, step, label in _SLIDERS
+    ]
+    values = [
+        [lens.substructure, *(getattr(lens, name) for name, _, _ in _SLIDERS)] for lens in _DRAWN_EXAMPLES.values()
+    ]
+    gradio.Examples(values, [kind, *sliders], example_labels=list(_DRAWN_EXAMPLES), label="examples")
+    return kind, sliders
+
+
+def _bands_and_scale(prefix: str) -> tuple[Any, Any]:
+    """Make the boxes for what a file may not say."""
+    bands = gradio.Textbox(
+        label="select bands, counted from 0", placeholder="all; or for example 0", elem_id=f"{prefix}bands", max_lines=1
+    )
+    scale = gradio.Textbox(
+        label="pixel scale [arcsec], where the file does not say it",
+        placeholder="unknown; or for example 0.05",
+        elem_id=f"{prefix}pixel_scale",
+        max_lines=1,
+    )
+    return bands, scale
+
+
+def _answers(models: Models) -> tuple[Any, Any, list[Any], list[Any]]:
+    """Make the side of pictures and answers: stretch, classifier to explain, what is shown, what explains it."""
+    note = gradio.HTML(elem_id="note")
+    with gradio.Row():
+        stretch = gradio.Radio(list(STRETCHES), value=STRETCHES[0], label="stretch of the picture", elem_id="stretch")
+        wanted = gradio.Dropdown(
+            [ANY, *models.classifiers], value=ANY, label="explain the answer of", visible=len(models.classifiers) > 1
+        )
+    with gradio.Row():
+        with gradio.Column(min_width=260):
+            picture = _picture("image", "picture")
+            caption = gradio.HTML(elem_id="caption")
+        with gradio.Column(min_width=260, visible=bool(models.classifiers)):
+            tinted = _picture("change of the answer under covers", "explanation")
+            legend = gradio.HTML(elem_id="legend")
+    answers = gradio.HTML(elem_id="answers")
+    filled = _picture("seen, filled in by the masked model, difference", "filled", visible=False)
+    return stretch, wanted, [picture, caption, answers, filled, note], [tinted, legend]
+
+
+def _picture(label: str, name: str, visible: bool = True) -> Any:
+    # without the button that shares a picture with the world
+    return gradio.Image(
+        label=label, interactive=False, elem_id=name, format="png", buttons=["download", "fullscreen"], visible=visible
+    )
+
+
+def _out_of_range() -> Sequence[Any]:
+    """Empty the page after Gradio refused a number."""
+    return nothing_shown("A number of the lens is missing or out of its range; type another or move its slider.")
+
+
+def _many_images(handlers: Handlers, chosen: Any) -> None:
+    """Make the part where many images are dropped, and wire it."""
+    with gradio.Row():
+        uploads = gradio.File(label="files", file_count="multiple", elem_id="uploads", height=220)
+        with gradio.Column():
+            bands, scale = _bands_and_scale("many_")
+            ask = gradio.Button("ask the models", variant="primary", elem_id="ask_many")
+    note = gradio.HTML(elem_id="many_note")
+    table = gradio.Dataframe(label="answers", interactive=False, elem_id="table", max_chars=80)
+    download = gradio.File(label="the table as CSV", interactive=False)
+
+    def many(paths: list[str] | None, bands: str, scale: str, names: list[str]) -> list[Any]:
+        return handlers.many(paths, bands, scale, names, download.GRADIO_CACHE)
+
+    gradio.on(
+        [uploads.change, ask.click, bands.submit, scale.submit],
+        many,
+        [uploads, bands, scale, chosen],
+        [table, download, note],
+        trigger_mode="always_last",
+    )

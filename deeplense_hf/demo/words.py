@@ -1,0 +1,123 @@
+"""Answers as HTML, in the colours of the page's theme; every text that comes from outside is escaped."""
+
+from collections.abc import Sequence
+from html import escape
+
+from matplotlib.colors import to_hex
+
+from deeplense_hf.evaluation.explanation import Occlusion
+
+from .answers import ModelAnswer
+from .pictures import FALL_TINT, RISE_TINT, STRONGEST_TINT, tint_scale
+
+_CARD = "border:1px solid var(--border-color-primary);border-radius:8px;padding:10px 14px;margin:0 0 10px"
+_ROW = "display:grid;grid-template-columns:7em 1fr 4.5em;gap:10px;align-items:center;line-height:1.7"
+_TRACK = "background:var(--border-color-primary);border-radius:4px;height:8px"
+_FAINT = "color:var(--body-text-color);opacity:0.75"
+
+
+def percent(probability: float) -> str:
+    """Write a probability; none that a model gives is certain.
+
+    >>> percent(0.9956), percent(0.99996), percent(0.00001)
+    ('99.6%', '>99.9%', '<0.1%')
+
+    Args:
+        probability: Between 0 and 1.
+
+    Returns:
+        It in percent, with one decimal.
+    """
+    if probability > 0.9995:
+        return ">99.9%"
+    return "<0.1%" if probability < 0.0005 else f"{100 * probability:.1f}%"
+
+
+def answers_html(answers: Sequence[ModelAnswer]) -> str:
+    """Write what the models say, a card for each.
+
+    Args:
+        answers: At least one, else it is said that no model was chosen.
+
+    Returns:
+        HTML.
+    """
+    if not answers:
+        return note_html("No model is chosen; tick at least one above.")
+    return "".join(f'<div style="{_CARD}"><b>{escape(one.model)}</b>{_said(one)}</div>' for one in answers)
+
+
+def note_html(text: str) -> str:
+    """Write a sentence that a person should see.
+
+    Args:
+        text: The sentence; may be empty.
+
+    Returns:
+        HTML.
+    """
+    border = "border-left:4px solid var(--color-accent);padding:4px 10px;margin:2px 0"
+    return f'<div style="{border}">{escape(text)}</div>' if text else ""
+
+
+def caption_html(text: str) -> str:
+    """Write what stands below a picture.
+
+    Args:
+        text: The caption.
+
+    Returns:
+        HTML.
+    """
+    return f'<div style="{_FAINT}">{escape(text)}</div>'
+
+
+def occlusion_html(model: str, class_name: str, occlusion: Occlusion, shape: tuple[int, ...]) -> str:
+    """Say what the map shows, with its colour bar.
+
+    Args:
+        model: Whose answer it is.
+        class_name: The class.
+        occlusion: The map.
+        shape: Height and width of the raw image [pixels].
+
+    Returns:
+        HTML.
+    """
+    scale = tint_scale(occlusion)
+    seen = tuple(side.stop - side.start for side in occlusion.window)
+    frame = "" if seen == tuple(shape) else " Only what is in the frame enters the model."
+    text = (
+        f"How the answer {class_name} of {model} changes when a patch is covered with background: red, it falls; blue, "
+        f"it rises. The most important patch takes it from {percent(occlusion.probability)} to "
+        f"{percent(occlusion.lowest_probability)}.{frame}"
+    )
+    # as they look over medium grey
+    rise, fall = (to_hex([0.5 + STRONGEST_TINT * (part - 0.5) for part in colour]) for colour in (RISE_TINT, FALL_TINT))
+    bar = f"height:10px;border-radius:4px;background:linear-gradient(to right,{rise},#808080,{fall})"
+    ticks = "".join(f"<span>{tick}</span>" for tick in (f"-{scale:.1f}", "fall of the log-odds", f"{scale:.1f}"))
+    return (
+        f'{caption_html(text)}<div style="{bar};margin-top:6px"></div>'
+        f'<div style="{_FAINT};display:flex;justify-content:space-between">{ticks}</div>'
+    )
+
+
+def _said(answer: ModelAnswer) -> str:
+    """Return the lines of a card."""
+    lines = [
+        f'<div style="{_ROW}"><span>{escape(name)}</span><div style="{_TRACK}"><div style="width:{100 * share:.1f}%;'
+        f'height:8px;border-radius:4px;background:var(--color-accent)"></div></div>'
+        f'<span style="text-align:right">{escape(percent(share))}</span></div>'
+        for name, share in answer.probabilities.items()
+    ]
+    if answer.prediction_set:
+        classes = escape(", ".join(answer.prediction_set))
+        lines.append(
+            f'<div style="{_FAINT}">Hold the true class for 95% of images like the training\'s: {classes}</div>'
+        )
+    lines += [f"<div>{escape(sentence)}</div>" for sentence in answer.quantities]
+    if answer.anomaly_score is not None:
+        lines.append(f"<div>Unlike smooth lenses: {answer.anomaly_score:.2f} standard deviations</div>")
+    if answer.refused:
+        lines.append(f'<div style="{_FAINT}">{escape(answer.refused)}</div>')
+    return "".join(lines)
