@@ -104,7 +104,6 @@ def test_csv_holds_the_same(run: Callable, tmp_path: Path, capsys: pytest.Captur
     assert "nothing to do" in capsys.readouterr().out
 
 
-<<<<<<< HEAD
 def test_answers_that_are_no_numbers_are_told_not_given(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = Predictor.answers
 
@@ -120,7 +119,8 @@ def test_answers_that_are_no_numbers_are_told_not_given(run: Callable, monkeypat
     assert [number for number, row in enumerate(rows) if row["error"]] == np.flatnonzero(told).tolist()
     assert sum(told) == 4, "two of each size"
     assert all((row["predicted_class"] is None) is bad for row, bad in zip(rows, told, strict=True))
-=======
+
+
 def test_no_name_of_a_file_is_a_formula_in_a_csv(
     run: Callable, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +133,6 @@ def test_no_name_of_a_file_is_a_formula_in_a_csv(
     assert good["path"] == "./=1+1.npy"
     assert Path(good["path"]).is_file()
     assert bad["error"].startswith("./@broken.npy")
->>>>>>> h8
 
 
 def test_unreadable_files_get_a_row_with_the_reason(run: Callable, image_folder: Path) -> None:
