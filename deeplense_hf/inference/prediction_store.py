@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from .atomic_files import temporary_path, write_atomically
+from .spreadsheets import spreadsheet_safe
 
 PATH = "path"
 INDEX = "index"
@@ -206,9 +207,10 @@ class PredictionStore:
     def _write_csv(self, path: Path) -> None:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(self.schema.names)
+            writer.writerow(map(_cell, self.schema.names))
             for table in self._tables():
-                writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+                columns = (map(_cell, column.to_pylist()) for column in table.columns)
+                writer.writerows(zip(*columns, strict=True))
 
     def _tables(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
         for part in self._parts():
@@ -246,6 +248,11 @@ class PredictionStore:
                 f"{self.output} {state} with a different choice of {', '.join(different)}; choose another "
                 f"--output or {remedy}."
             )
+
+
+def _cell(value: Any) -> Any:
+    """Return what a CSV table holds for a value: names of files and classes must not become formulas."""
+    return spreadsheet_safe(value) if isinstance(value, str) else value
 
 
 def check_output(output: Path) -> None:

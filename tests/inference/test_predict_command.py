@@ -104,6 +104,20 @@ def test_csv_holds_the_same(run: Callable, tmp_path: Path, capsys: pytest.Captur
     assert "nothing to do" in capsys.readouterr().out
 
 
+def test_no_name_of_a_file_is_a_formula_in_a_csv(
+    run: Callable, tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(image_folder)
+    Path("image_0.npy").rename("=1+1.npy")
+    Path("@broken.npy").write_bytes(b"nothing")
+    run(input=["=1+1.npy", "@broken.npy"], output=str(tmp_path / "table.csv"))
+    with (tmp_path / "table.csv").open(newline="") as file:
+        good, bad = csv.DictReader(file)
+    assert good["path"] == "./=1+1.npy"
+    assert Path(good["path"]).is_file()
+    assert bad["error"].startswith("./@broken.npy")
+
+
 def test_unreadable_files_get_a_row_with_the_reason(run: Callable, image_folder: Path) -> None:
     (image_folder / "broken.npy").write_bytes(b"\x93NUMPY")
     (image_folder / "empty.npy").write_bytes(b"")
