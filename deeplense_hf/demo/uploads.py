@@ -63,7 +63,7 @@ def _read(path: Path) -> list[UploadedImage]:
         return [UploadedImage(path.name, error=f"{path.name} has {size:,} bytes; at most {LARGEST_FILE:,} are taken.")]
     images = []
     try:
-        for number, found in enumerate(iterate_images(path)):
+        for number, found in enumerate(iterate_images(path, allow_missing=True)):
             name = path.name if number == 0 else f"{path.name} [{number}]"
             if isinstance(found, UnreadableImage):
                 images.append(UploadedImage(name, error=found.reason))

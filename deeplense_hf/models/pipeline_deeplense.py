@@ -11,6 +11,7 @@ missing pixels take the median of their band.
 
 import base64
 import math
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,7 @@ def raw_inputs(pipeline: Pipeline, image: Any, timeout: float | None, **options:
 
 def _is_positive(number: Any) -> bool:
     """Tell whether something is a usable pixel scale."""
-    return isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < math.inf
+    return isinstance(number, Real) and not isinstance(number, bool) and 0 < number < math.inf
 
 
 def _is_path(text: str) -> bool:
