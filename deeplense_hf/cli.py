@@ -47,7 +47,7 @@ _TRAIN_HEAVY_OPTIONS = (
 
 COMMANDS: dict[str, Command] = {
     "train": Command(
-        "train a transformer on lens images and evaluate it on held-out systems",
+        "train a model on lens images and score it on held-out systems",
         "deeplense_hf.training.run:train",
         _TRAIN_OPTIONS,
         _TRAIN_HEAVY_OPTIONS,
@@ -73,7 +73,7 @@ COMMANDS: dict[str, Command] = {
         ("deeplense_hf.data.simulate:SimulateOptions",),
     ),
     "import": Command(
-        "turn original lens files (npy, npz, FITS, HDF5, images, archives) into a data set",
+        "turn original lens files, also in archives, into a data set",
         "deeplense_hf.data.importing:import_dataset",
         ("deeplense_hf.data.importing:ImportOptions",),
     ),
@@ -88,22 +88,22 @@ COMMANDS: dict[str, Command] = {
         ("deeplense_hf.inference.ensemble:EnsembleOptions",),
     ),
     "predict": Command(
-        "answer for image files what a model was trained for: one row per image",
+        "answer for images what a model was trained for, a row for each",
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
     ),
     "app": Command(
-        "serve a page on which lens images are dropped or drawn and all models answer",
+        "serve a page where models answer for lenses you drop or draw",
         "deeplense_hf.demo.app:run_app",
         ("deeplense_hf.demo.app:AppOptions",),
     ),
     "make-release": Command(
-        "assemble a trained model, its scores and its card as a Hub repository",
+        "assemble model, scores and card as a repository of the Hub",
         "deeplense_hf.hub.release:make_release",
         ("deeplense_hf.hub.release:ReleaseOptions",),
     ),
     "export-stock": Command(
-        "turn a classifier into one that transformers runs without any code of ours",
+        "make a classifier that transformers runs without code of ours",
         "deeplense_hf.hub.stock_export:export_stock",
         ("deeplense_hf.hub.stock_export:ExportOptions",),
     ),
@@ -230,7 +230,8 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "deeplense-hf COMMAND --help lists a command's options; --config FILE.yaml reads them from a file.",
+            "deeplense-hf COMMAND --help lists a command's options;",
+            "--config FILE.yaml reads them from a file.",
             f"Set {TRACE_VARIABLE}=1 to see the full trace of an error.",
         ]
     )

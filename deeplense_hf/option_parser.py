@@ -43,15 +43,29 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         if not action.option_strings:
             return super()._format_action_invocation(action)
         name = next(word for word in action.option_strings if word.startswith("--"))
-        shown = action.metavar or (
-            "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
-        )
-        return name if action.nargs == 0 else f"{name} {shown}"
+        if isinstance(action.const, bool) and action.default is True:
+            # its opposite is an option of its own, and left out
+            return f"--[no_]{name[2:]}"
+        shown = "" if action.nargs in (0, "?") else f" {_shown_value(action)}"
+        return f"{name}{shown} ..." if action.nargs in ("+", "*") else f"{name}{shown}"
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or action.required:
+        # no default, an empty list, or a flag that is off
+        if action.default in (None, [], "") or action.default is False or action.required:
             return action.help
+        if isinstance(action.default, list):
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"
         return super()._get_help_string(action)
+
+
+def _shown_value(action: argparse.Action) -> str:
+    """Return what stands for an option's value in the help: its choices, N, X, or the last word of its name."""
+    if isinstance(action.metavar, str):
+        return action.metavar
+    if action.choices:
+        return "{" + ",".join(map(str, action.choices)) + "}"
+    letters: dict[Any, str] = {int: "N", float: "X"}
+    return letters.get(action.type, action.dest.rpartition("_")[2].upper())
 
 
 class OptionParser(HfArgumentParser):
@@ -74,6 +88,7 @@ class OptionParser(HfArgumentParser):
             elif getattr(action.type, "__name__", "") == "string_to_bool" and action.nargs is None:
                 # a flag that may be absent, true or false; bare it means true, as every other flag
                 action.nargs, action.const = "?", True
+        self.hide_options([flag for flag in self._option_string_actions if flag.startswith("--no_")])
 
     def hide(self, names: Sequence[str]) -> None:
         """Leave options out of the help.
@@ -81,9 +96,17 @@ class OptionParser(HfArgumentParser):
         Args:
             names: Their names.
         """
-        for action in self._actions:
-            if action.dest in names:
-                action.help = argparse.SUPPRESS
+        self.hide_options([f"--{name}" for name in names])
+
+    def hide_options(self, flags: Sequence[str]) -> None:
+        """Leave options out of the help.
+
+        Args:
+            flags: Their spellings, for example `--no_morphology`; unknown ones are no mistake.
+        """
+        for flag in flags:
+            if flag in self._option_string_actions:
+                self._option_string_actions[flag].help = argparse.SUPPRESS
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence and exit with status 2, instead of pages of usage."""
@@ -111,12 +134,21 @@ class OptionParser(HfArgumentParser):
         found, _ = finder.parse_known_args(list(words))
         if found.config:
             self._use_yaml(Path(found.config))
+        self._check_spelling(words)
         namespace = self.parse_args(list(words))
         instances = []
         for option_class in self.option_classes:
             names = [field.name for field in dataclasses.fields(option_class) if field.init]
             instances.append(option_class(**{name: getattr(namespace, name) for name in names}))
         return tuple(instances)
+
+    def _check_spelling(self, words: Sequence[str]) -> None:
+        """Refuse options that there are not, before one that is mistyped is missed."""
+        if {"-h", "--help"} & set(words):
+            return
+        for word in words:
+            if re.match(r"--[A-Za-z]", word) and word.partition("=")[0] not in self._option_string_actions:
+                self.error(f"unrecognized arguments: {word}")
 
     def _use_yaml(self, path: Path) -> None:
         """Make the values of a YAML file the defaults."""

@@ -107,18 +107,19 @@ def bands_first(array: np.ndarray, name: str) -> np.ndarray:
     )
 
 
-def check_image(image: np.ndarray, name: str) -> np.ndarray:
-    """Refuse what is not a usable image.
+def check_image(image: np.ndarray, name: str, allow_missing: bool = False) -> np.ndarray:
+    """Refuse what is not a usable image, in the words of `models/image_reading.py`.
 
     Args:
         image: `(bands, height, width)`.
         name: Its name, for the message.
+        allow_missing: Whether single pixels may be NaN or infinite.
 
     Returns:
         The image, float32.
 
     Raises:
-        UnreadableImageError: If it is too small, not finite (also: too large for float32) or constant.
+        UnreadableImageError: If it is too small, not finite (also: too large for float32) or constant where it is.
     """
     if min(image.shape[1:]) < MIN_SIDE:
         raise UnreadableImageError(
@@ -126,11 +127,12 @@ def check_image(image: np.ndarray, name: str) -> np.ndarray:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         image = np.ascontiguousarray(image, dtype=np.float32)
-    bad = image.size - int(np.isfinite(image).sum())
-    if bad:
+    known = image[np.isfinite(image)]
+    bad = image.size - known.size
+    if bad and (not allow_missing or known.size == 0):
         raise UnreadableImageError(f"{name}: {bad} of {image.size} pixels are NaN or infinite.")
-    if image.min() == image.max():
-        raise UnreadableImageError(f"{name}: every pixel is {image.flat[0]:g}.")
+    if known.min() == known.max():
+        raise UnreadableImageError(f"{name}: every pixel is {known[0]:g}.")
     return image
 
 

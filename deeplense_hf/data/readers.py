@@ -4,10 +4,9 @@ Every format is opened by its ending only: a file that calls itself `.jpg` reach
 PNG and TIFF.
 """
 
+import io
 import math
-import struct
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,9 @@ from .safe_numpy import MAX_BYTES, load_npy, load_npz, npz_shapes
 _IMAGE_KEYS = ("image", "images", "img", "imgs", "data", "arr_0", "x")
 """Names that image arrays have in `.npz` and HDF5 files; another name is taken if it is the only image."""
 _PICTURE_FORMATS = ("JPEG", "PNG", "TIFF")
+_MOST_PICTURE_NUMBERS = 2**26
+"""Pixels times bands of a picture: 8192 x 8192."""
+_DOUBLE_ENDINGS = (".fits.gz", ".fits.fz")
 _ARCSEC_PER_DEGREE = 3600.0
 
 
@@ -122,13 +124,17 @@ def read_images(path: Path) -> list[LensImage]:
     return images
 
 
-def iterate_images(path: Path, largest: int | None = None) -> Iterator[LensImage | UnreadableImage]:
+def iterate_images(
+    path: Path, largest: int | None = None, allow_missing: bool = False
+) -> Iterator[LensImage | UnreadableImage]:
     """Read the images of a file one by one; a bad one among many is passed on as such.
 
     Args:
         path: The file.
         largest: Numbers that one image may have, of all its bands; more are refused before they are converted, and
             before they are read where they are not packed together. None for no limit.
+        allow_missing: Whether single pixels may be NaN or infinite, which models can answer for: their image processor
+            gives such the median of the band. A data set takes complete images only.
 
     Yields:
         The images of a stack that is larger than memory as well, and what stands in the place of bad ones.
@@ -151,7 +157,7 @@ def iterate_images(path: Path, largest: int | None = None) -> Iterator[LensImage
         for number, (image, parameters) in enumerate(split_array(opened.array, path.name)):
             name = f"{path.name}#{number}" if several else path.name
             try:
-                checked = check_image(image, name)
+                checked = check_image(image, name, allow_missing)
             except UnreadableImageError as error:
                 yield UnreadableImage(name, str(error))
                 continue
@@ -206,16 +212,12 @@ def _one_sentence(path: Path) -> Iterator[None]:
     """Turn what the libraries raise on damaged files into one sentence; errors of the disk pass."""
     try:
         yield
-    except UnreadableImageError:
+    except (UnreadableImageError, ImportError):
         raise
-    except OSError as error:
-        if error.errno is not None:
+    except Exception as error:
+        # on damaged files the libraries raise anything, some of it of their own making
+        if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise _damaged(path, error) from None
-    except (
-        ValueError, EOFError, KeyError, TypeError, IndexError, AttributeError, SyntaxError, RuntimeError, MemoryError,
-        OverflowError, zlib.error, struct.error,
-    ) as error:  # fmt: skip
         raise _damaged(path, error) from None
 
 
@@ -228,7 +230,7 @@ def _damaged(path: Path, error: BaseException) -> UnreadableImageError:
 
 def _ending(path: Path) -> str:
     name = path.name.lower()
-    return ".fits.gz" if name.endswith(".fits.gz") else Path(name).suffix
+    return next((ending for ending in _DOUBLE_ENDINGS if name.endswith(ending)), Path(name).suffix)
 
 
 @contextmanager
@@ -247,7 +249,10 @@ def _open_picture(path: Path) -> Iterator[OpenFile]:
 
     try:
         with PIL.Image.open(path, formats=_PICTURE_FORMATS) as picture:
-            plain = picture.mode in ("L", "F", "I", "RGB") or picture.mode.startswith("I;16")
+            if math.prod(picture.size) * len(picture.getbands()) > _MOST_PICTURE_NUMBERS:
+                size = f"{picture.width} x {picture.height}"
+                raise UnreadableImageError(f"{path.name} has {size} pixels; cut the lens out.")
+            plain = picture.mode in ("1", "L", "F", "I", "RGB") or picture.mode.startswith("I;16")
             # palettes and transparency become colours
             pixels = np.asarray(picture if plain else picture.convert("RGB"))
     except PIL.Image.DecompressionBombError as error:
@@ -260,20 +265,21 @@ def _open_fits(path: Path) -> Iterator[OpenFile]:
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
 
-    opened = None
+    # only where FITS is read, since that room takes torch along
+    from deeplense_hf.models.fits_images import LARGEST_FILE, first_image
+
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise UnreadableImageError(f"{path.name} has {size} bytes, more than {LARGEST_FILE}; cut the lens out.")
+    content = first_image(path.read_bytes())
     with warnings.catch_warnings():
-        # a cut-off file is only warned of; astropy's other warnings are about cards we do not read
+        # astropy's warnings are about cards we do not read
         warnings.simplefilter("ignore", AstropyWarning)
-        with fits.open(path, memmap=False) as units:
-            for unit in units:
-                if getattr(unit, "is_image", False) and unit.data is not None and unit.data.ndim >= 2:
-                    first = units[0].header
-                    camera = str(unit.header.get("INSTRUME") or first.get("INSTRUME") or "").strip()
-                    scale = _fits_scale(unit.header) or _fits_scale(first)
-                    opened = OpenFile(unit.data, scale, camera or None)
-                    break
-    if opened is None:
-        raise UnreadableImageError(f"{path.name} holds no image.")
+        with fits.open(io.BytesIO(content), memmap=False) as units:
+            unit, first = units[-1], units[0].header
+            camera = str(unit.header.get("INSTRUME") or first.get("INSTRUME") or "").strip()
+            scale = _fits_scale(unit.header) or _fits_scale(first)
+            opened = OpenFile(unit.data, scale, camera or None)
     yield opened
 
 
@@ -326,6 +332,7 @@ READERS: dict[str, Reader] = {
     ".npz": _open_npz,
     ".fits": _open_fits,
     ".fits.gz": _open_fits,
+    ".fits.fz": _open_fits,
     ".fit": _open_fits,
     ".h5": _open_hdf5,
     ".hdf5": _open_hdf5,

@@ -68,7 +68,7 @@ def _read(path: Path) -> Iterator[UploadedImage]:
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise ValueError(f"{path.name} has {size:,} bytes; at most {LARGEST_FILE:,} are taken.")
-        for found in iterate_images(path, _LARGEST_IMAGE):
+        for found in iterate_images(path, _LARGEST_IMAGE, allow_missing=True):
             name = path.name if number == 0 else f"{path.name} [{number}]"
             number += 1
             if isinstance(found, UnreadableImage):

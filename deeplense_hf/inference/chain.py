@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from deeplense_hf.data.schema import class_with
+from deeplense_hf.models.image_reading import check_image, iterate_images, to_tensor
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.regression import RegressionTask
 from deeplense_hf.tasks.task import Arrays, Task
@@ -61,7 +62,7 @@ class Chain:
 
     A lens finder passes on what it takes for a lens; a classifier passes on to a regression the images of the class
     that has the regression's targets (`axion` for an axion mass, `cdm` for subhaloes, all for an Einstein radius).
-    All models must take images of the same kind.
+    All models are asked about the same image, of which each may pick bands, by `bands` of its image processor.
 
     Args:
         predictors: The models, in the order in which they are asked; each task once.
@@ -69,7 +70,7 @@ class Chain:
 
     Raises:
         ValueError: If there are fewer than two, two have the same task, one can neither classify nor estimate, one
-            comes too late to be asked, or they take different numbers of bands.
+            comes too late to be asked, or no image has the bands that all of them take.
     """
 
     def __init__(self, predictors: Sequence[Predictor], names: Sequence[str]) -> None:
@@ -85,13 +86,7 @@ class Chain:
         if ranks != sorted(set(ranks)):
             asked = ", ".join(task.name for task in tasks)
             raise ValueError(f"the models answer {asked}; a chain asks {', '.join(order)}, each once, in this order.")
-        first = predictors[0]
-        for name, predictor in zip(names[1:], predictors[1:], strict=True):
-            if first.bands is not None and predictor.bands not in (None, first.bands):
-                raise ValueError(
-                    f"model '{name}' takes {count(predictor.bands or 0, 'band')}, but '{names[0]}' takes "
-                    f"{first.bands}; a chain asks all its models about the same image."
-                )
+        _check_bands(predictors, names)
         for name, task in zip(names, tasks, strict=True):
             _check_class(name, task, tasks)
         self.task = ChainTask(tasks)
@@ -114,12 +109,12 @@ class Chain:
         """
         return cls([Predictor.from_pretrained(name, device) for name in names], [str(name) for name in names])
 
-    def __call__(self, inputs: str | Path | NDArray[Any], pixel_scale: float | None = None) -> list[dict[str, Any]]:
-        """Answer for one image, a file or a folder.
+    def __call__(self, inputs: Any, pixel_scale: float | None = None) -> list[dict[str, Any]]:
+        """Answer for one image or many, a file or a folder.
 
         Args:
-            inputs: A raw image `(height, width)` or `(bands, height, width)`, an image file, a folder of such at any
-                depth, or a data set folder.
+            inputs: An image file, a folder of such at any depth, a data set folder; or arrays, tensors, PIL images and
+                lists of these, as the pipelines take them.
             pixel_scale: Pixel scale of images that do not say theirs [arcsec/pixel].
 
         Returns:
@@ -128,12 +123,11 @@ class Chain:
 
         Raises:
             FileNotFoundError: If there is no such file or folder.
-            ValueError: If the array is no image, or does not fit the models.
+            ValueError: If an array is no image, nothing can be seen in it, or it does not fit the models.
         """
         if not isinstance(inputs, str | Path):
-            image = np.asarray(inputs, dtype=np.float32)
-            image = image[None] if image.ndim == 2 else image
-            return [self._rows(image[None], pixel_scale)]
+            images = [check_image(to_tensor(image)).cpu().numpy() for image in iterate_images(inputs)]
+            return [self._rows(image[None], pixel_scale) for image in images]
         rows = []
         for unit in find_units([str(inputs)]):
             for entry in unit.read():
@@ -191,15 +185,35 @@ class Chain:
         """Bands an image must have; None where the models do not say."""
         return next((predictor.bands for predictor in self.predictors if predictor.bands is not None), None)
 
-    def check_bands(self, bands: int, what: str, remedy: str) -> None:
+    def match_bands(self, images: NDArray[np.float32], what: str, remedy: str) -> NDArray[np.float32]:
         """Refuse images of another number of bands; see `Predictor`."""
         for predictor in self.predictors:
-            predictor.check_bands(bands, what, remedy)
+            images = predictor.match_bands(images, what, remedy)
+        return images
 
     def fingerprint(self) -> str:
         """Hash what decides the answers; see `Predictor`."""
         prints = " ".join(predictor.fingerprint() for predictor in self.predictors)
         return hashlib.sha256(prints.encode()).hexdigest()[:16]
+
+
+def _check_bands(predictors: Sequence[Predictor], names: Sequence[str]) -> None:
+    """Refuse models of which no image has the bands of all."""
+    exact = [(name, predictor.bands) for name, predictor in zip(names, predictors, strict=True) if predictor.bands]
+    for name, bands in exact[1:]:
+        if bands != exact[0][1]:
+            raise ValueError(
+                f"model '{name}' takes {count(bands or 0, 'band')}, but '{exact[0][0]}' takes {exact[0][1]}; a chain "
+                "asks all its models about the same image, of which one picks some by bands of its image processor."
+            )
+    for name, predictor in zip(names, predictors, strict=True):
+        picked = getattr(predictor.processor, "bands", None)
+        if exact and picked is not None and max(picked) >= (exact[0][1] or 0):
+            raise ValueError(
+                f"model '{name}' picks the bands {list(picked)} of an image, but '{exact[0][0]}' takes images of "
+                f"{count(exact[0][1] or 0, 'band')}; save its image processor with the bands it is to pick, for "
+                "example bands=[0]."
+            )
 
 
 def _class_passed_on(task: Task, following: Task | None) -> int | None:

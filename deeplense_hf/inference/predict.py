@@ -199,7 +199,7 @@ def _prepared(image: "InputImage", predictor: "Answerer", options: PredictOption
                 "counted from 0."
             )
         pixels = pixels[options.bands]
-    predictor.check_bands(len(pixels), image.path, "choose bands with --bands, for example --bands 0")
+    pixels = predictor.match_bands(pixels, image.path, "choose bands with --bands, for example --bands 0")
     scale = options.pixel_scale if image.pixel_scale is None else image.pixel_scale
     return dataclasses.replace(image, image=pixels, pixel_scale=scale)
 

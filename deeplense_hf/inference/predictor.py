@@ -112,6 +112,31 @@ class Predictor:
             takes = count(self.bands, "band")
             raise ValueError(f"{what} has {count(bands, 'band')}, but the model takes {takes}; {remedy}.")
 
+    def match_bands(self, images: NDArray[np.float32], what: str, remedy: str) -> NDArray[np.float32]:
+        """Refuse images of another number of bands; a grey picture saved in colour is one of one band.
+
+        Args:
+            images: Raw images, `(..., bands, height, width)`.
+            what: As in `check_bands`.
+            remedy: As in `check_bands`.
+
+        Returns:
+            The images, with the model's number of bands.
+
+        Raises:
+            ValueError: If the numbers differ.
+        """
+        bands = images.shape[-3]
+        grey = images[..., :1, :, :]
+        if (
+            self.bands == 1
+            and bands > 1
+            and np.array_equal(images, np.broadcast_to(grey, images.shape), equal_nan=True)
+        ):
+            return grey
+        self.check_bands(bands, what, remedy)
+        return images
+
     def answers(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None) -> Arrays:
         """Answer what the model's task asks, for a batch.
 
@@ -129,7 +154,7 @@ class Predictor:
         """
         if images.ndim != 4 or len(images) == 0:
             raise ValueError(f"images have shape {images.shape}, but (batch, bands, height, width) is needed.")
-        self.check_bands(images.shape[1], "the image", "select bands first")
+        images = self.match_bands(images, "the image", "select bands first")
         with torch.inference_mode():
             pixel_values = self.pixel_values(images, pixel_scale)
             # what processes raw images itself takes them in single precision, whatever its weights are in

@@ -55,7 +55,7 @@ class ImageFile:
         """Return the file's images; what cannot be read, a file or one image of many, gives an entry that says why."""
         entries: list[InputImage] = []
         try:
-            for index, found in enumerate(iterate_images(self.path)):
+            for index, found in enumerate(iterate_images(self.path, allow_missing=True)):
                 if isinstance(found, UnreadableImage):
                     entries.append(InputImage(str(self.path), index, None, error=found.reason))
                 else:

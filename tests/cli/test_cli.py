@@ -68,6 +68,8 @@ def test_yaml_mistakes_name_file_and_value(text: str, message: str, tmp_path: Pa
     ("words", "message"),
     [
         (("--source", "x", "--rat", "1"), "unknown option --rat; did you mean --rate?"),
+        # also where a required option is missing, most often this one
+        (("--sorce", "x"), "unknown option --sorce; did you mean --source?"),
         (("--source", "x", "--rate", "quick"), "invalid float value: 'quick'"),
         ((), "required: --source"),
     ],
@@ -85,18 +87,29 @@ def test_overview_and_unknown_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert cli.main(["--help"]) == 0
     overview = capsys.readouterr().out
     assert all(command in overview for command in cli.COMMANDS)
+    assert max(map(len, overview.splitlines())) <= 80
     assert cli.main(["trian"]) == 2
     assert "Did you mean 'train'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_help_fits_a_screen(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_fits_a_screen(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as stop:
         cli.main([command, "--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 50
     assert all(line.strip() for line in text.splitlines()[:1])
+
+
+def test_help_shows_kinds_and_that_several_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--help")
+    text = capsys.readouterr().out
+    for shown in ("--source SOURCE ", "--rate X ", "--colours COLOURS ...", "--mode {slow,fast} ", "--flag "):
+        assert f"  {shown}" in text
+    assert "(default: 0.5)" in text
 
 
 def test_help_all_lists_the_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:

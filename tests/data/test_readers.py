@@ -214,6 +214,30 @@ def test_one_bad_image_of_a_stack_is_passed_on(tmp_path: Path) -> None:
         read_images(tmp_path / "x.npy")
 
 
+def test_missing_pixels_may_be_allowed(tmp_path: Path) -> None:
+    holes = np.where(np.eye(20) > 0, np.nan, SQUARE)
+    np.save(tmp_path / "x.npy", np.stack([holes, np.full((20, 20), np.nan)])[:, None])
+    good, bad = iterate_images(tmp_path / "x.npy", allow_missing=True)
+    assert isinstance(good, LensImage)
+    assert isinstance(bad, UnreadableImage)
+    assert bad.reason == "x.npy#1: 400 of 400 pixels are NaN or infinite."
+    assert all(isinstance(image, UnreadableImage) for image in iterate_images(tmp_path / "x.npy"))
+
+
+def test_pictures_are_bounded_by_their_header(tmp_path: Path) -> None:
+    PIL.Image.new("1", (9000, 9000)).save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"^x\.png has 9000 x 9000 pixels; cut the lens out"):
+        read_images(tmp_path / "x.png")
+
+
+def test_fits_is_bounded_by_its_header(tmp_path: Path) -> None:
+    cards = {"SIMPLE": "T", "BITPIX": -32, "NAXIS": 2, "NAXIS1": 30000, "NAXIS2": 30000}
+    text = "".join(f"{name:<8}= {value:>20}".ljust(80) for name, value in cards.items()) + "END"
+    (tmp_path / "x.fits").write_bytes(text.ljust(5760).encode())
+    with pytest.raises(ValueError, match=r"^x\.fits .*has more than 67108864 numbers"):
+        read_images(tmp_path / "x.fits")
+
+
 @pytest.mark.parametrize("name", [*FORMATS, "x.png", "x.jpg"])
 @pytest.mark.parametrize("damage", ["empty", "cut", "garbage"])
 def test_damaged_files_get_one_sentence(name: str, damage: str, tmp_path: Path) -> None:

@@ -66,8 +66,14 @@ evil = np.array([Evil()], dtype=object)
 bad = [None, 3, "config.json", str(folder / "config.json"), "http://127.0.0.1/x", text(b"nothing"), npy[:-400], {},
        written(lambda buffer: np.save(buffer, evil, allow_pickle=True)), "x" * (64 * 2**20 + 1),
        text(b"\\x93NUMPY\\x01\\x00v\\x00" + HUGE.ljust(118))]
+bad += [[[10**400, 1], [1, 2]], [[1, 2], [3]], [], True, "", [[0.0] * 9] * 9, image[:5, :5].tolist(),
+        [image.tolist()] * 2, written(lambda buffer: np.save(buffer, np.stack([image] * 2)[:, None]))]
+forms += [base64.encodebytes(base64.b64decode(npy)).decode(), [image.tolist()]]
 print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [handle({"inputs": one}) for one in bad],
-                  handle({"inputs": [npy] * 65}), handle({"inputs": npy, "parameters": {"top_k": 3}})]))
+                  handle({"inputs": [npy] * 65}), handle({"inputs": npy, "parameters": {"top_k": 3}}),
+                  [handle(3), handle({"inputs": npy, "parameters": 5}),
+                   handle({"inputs": npy, "parameters": {"pixel_scale": -1}})],
+                  handle({"inputs": [[image.tolist()]] * 2})]))
 """
 
 
@@ -272,9 +278,11 @@ def test_the_handler_of_an_endpoint(run: Path, client: Any) -> None:
     touched = run.parent / "touched"
     served = client("-c", SERVE, str(folder), str(touched), token=None, without_package=True)
     assert served.returncode == 0, served.stderr
-    forms, alone, bad, many, parameter = json.loads(served.stdout.strip().splitlines()[-1])
+    forms, alone, bad, many, parameter, requests, deeper = json.loads(served.stdout.strip().splitlines()[-1])
     assert set(alone) == {"label", "score", "scores", "prediction_set"}
-    assert [form["scores"] for form in forms] == [pytest.approx(alone["scores"], abs=1e-5)] * 4
+    assert [form["scores"] for form in forms] == [pytest.approx(alone["scores"], abs=1e-5)] * 6
+    assert [answer["scores"] for answer in deeper] == [pytest.approx(alone["scores"], abs=1e-5)] * 2
+    assert [set(answer) for answer in requests] == [{"error"}] * 3
     assert [set(answer) for answer in bad] == [{"error"}] * len(bad)
     assert not touched.exists()
     assert "at most 64 at a time" in many["error"]

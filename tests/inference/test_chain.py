@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from deeplense_hf.inference.chain import Chain
 from deeplense_hf.inference.predict import PredictOptions, predict
@@ -101,6 +102,37 @@ def test_images_files_and_folders(folders: list[str], images: np.ndarray, tmp_pa
     # a step that was not reached is empty, which is no error
     assert any(row["classification_predicted_class"] is None for row in table)
     assert all(row["error"] is None for row in table)
+
+
+def test_images_are_read_as_by_the_pipelines(folders: list[str], images: np.ndarray) -> None:
+    chain = Chain.from_pretrained(folders, "cpu")
+    counts = np.random.default_rng(1).integers(0, 256, size=(40, 40)).astype(np.uint8)
+    name = "lens_finding_probability_lens"
+    (expected,) = chain(counts)
+    for form in (counts[..., None], torch.from_numpy(counts), Image.fromarray(counts), [counts], counts.tolist()):
+        (row,) = chain(form)
+        assert row[name] == pytest.approx(expected[name], abs=1e-5)
+    assert [row[name] for row in chain(Image.fromarray(counts).convert("RGB"))] == [
+        pytest.approx(expected[name], abs=1e-5)
+    ]
+    assert len(chain(images[:3])) == len(chain(list(images[:3]))) == 3
+    for blank, reason in ((np.ones((40, 40)), "every pixel is 1"), (np.full((40, 40), np.nan), "NaN or infinite")):
+        with pytest.raises(ValueError, match=reason):
+            chain(blank)
+
+
+def test_models_pick_their_bands(folders: list[str], make_model: Callable[..., tuple[Any, Any]]) -> None:
+    finder = Predictor.from_pretrained(folders[0], "cpu")
+    model, processor = make_model(SUBSTRUCTURE, bands=3)
+    processor.bands = (0, 1, 2)
+    colour = Predictor(model, processor, "cpu")
+    with pytest.raises(ValueError, match=r"picks the bands \[0, 1, 2\] of an image, but 'a' takes images of 1"):
+        Chain((finder, colour), ["a", "b"])
+    finder.processor.bands = (1,)
+    image = np.random.default_rng(0).normal(size=(3, 40, 40)).astype(np.float32)
+    (row,) = Chain((finder, colour), ["a", "b"])(image)
+    expected = finder.probabilities(image[None])[0, 1]
+    assert row["lens_finding_probability_lens"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_models_that_make_no_chain_are_refused(

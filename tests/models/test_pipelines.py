@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -145,6 +146,76 @@ def test_what_is_no_image_is_refused_in_one_sentence(folder: Path) -> None:
         explain(str(folder / "broken.npy"))
     with pytest.raises(ValueError, match="has no option 'top'"):
         explain(np.zeros((40, 40)), top=3)
+
+
+def test_several_images_never_answer_for_one(folder: Path, tmp_path: Path) -> None:
+    explain = pipeline("lens-classification", model=str(folder))
+    classify = pipeline("image-classification", model=str(folder))
+    images = np.random.default_rng(0).normal(size=(3, 1, 40, 40)).astype(np.float32)
+    scores = [list(explain(image)["scores"].values()) for image in images]
+    for form in (images, torch.from_numpy(images), list(images), tuple(images), images.tolist()):
+        for size in (1, 2):
+            found = [list(answer["scores"].values()) for answer in explain(form, batch_size=size)]
+            assert found == [pytest.approx(one, abs=1e-5) for one in scores]
+    found = [{entry["score"] for entry in answer} for answer in classify(images, batch_size=2)]
+    assert [max(one) for one in found] == pytest.approx([max(one) for one in scores], abs=1e-5)
+    assert explain(images[0].tolist()) == explain(images[0])
+    assert explain([]) == classify([]) == []
+    np.save(tmp_path / "many.npy", images)
+    for form in ([images, images[0]], [images[0], str(tmp_path / "many.npy")], str(tmp_path / "many.npy")):
+        with pytest.raises(ValueError, match="holds 3 images; give them as an array or a list"):
+            explain(form, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (np.full((40, 40), np.nan), "1600 of 1600 pixels are NaN or infinite"),
+        (np.full((40, 40), 1e300), "1600 of 1600 pixels are NaN or infinite"),
+        (np.where(np.eye(40) > 0, np.nan, 2.0), "every pixel is 2"),
+        (np.eye(5), "is too small, at least 8x8 pixels"),
+        ("", "the base64 text is empty"),
+        (".", "is a folder; give an image file"),
+        ([[1.0, 2.0], [3.0]], "nested lists must hold numbers and be of one length"),
+    ],
+)
+def test_images_in_which_nothing_can_be_seen_are_refused(folder: Path, image: Any, reason: str) -> None:
+    for task in ("lens-classification", "image-classification"):
+        with pytest.raises(ValueError, match=reason):
+            pipeline(task, model=str(folder))(image)
+
+
+@pytest.mark.parametrize("scale", [-1, 0, float("nan"), "wide", True])
+def test_pixel_scales_are_checked(folder: Path, counts: np.ndarray, scale: Any) -> None:
+    with pytest.raises(ValueError, match="is not a positive number of arcsec per pixel"):
+        pipeline("lens-classification", model=str(folder))(counts, pixel_scale=scale)
+
+
+def test_addresses_are_read_within_bounds(
+    folder: Path, counts: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "image.npy", counts)
+    content = (tmp_path / "image.npy").read_bytes()
+    waits = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        waits.append(request.extensions["timeout"]["read"])
+        if request.url.path == "/down":
+            raise httpx.ConnectError("nobody answers")
+        return httpx.Response(404 if request.url.path == "/absent" else 200, content=content)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("huggingface_hub.get_session", lambda: client)
+    explain = pipeline("lens-classification", model=str(folder))
+    assert explain("http://host/image.npy") == explain(counts)
+    explain("http://host/image.npy", timeout=3)
+    assert waits == [30.0, 3]
+    for path in ("down", "absent"):
+        with pytest.raises(ValueError, match=f"http://host/{path} cannot be fetched"):
+            explain(f"http://host/{path}")
+    monkeypatch.setattr("deeplense_hf.models.pipeline_deeplense.LARGEST_FILE", 100)
+    with pytest.raises(ValueError, match="has more than 100 bytes"):
+        explain("http://host/image.npy")
 
 
 def test_stock_models_are_treated_as_before(tmp_path: Path, counts: np.ndarray) -> None:

@@ -1,0 +1,172 @@
+"""A file means the same to the pipelines, the handler of an endpoint and `predict`; what they refuse, all refuse."""
+
+import base64
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from PIL import Image
+from transformers import pipeline
+
+from deeplense_hf.hub.handler import EndpointHandler
+from deeplense_hf.inference.predict import PredictOptions, predict
+from deeplense_hf.models import pipeline_deeplense
+
+GREY = np.random.default_rng(0).integers(1, 255, size=(40, 40)).astype(np.uint8)
+IMAGE = GREY.astype(np.float32)
+HOLES = np.where(np.eye(40) > 0, np.nan, IMAGE)
+COLOUR = np.random.default_rng(1).integers(1, 255, size=(40, 40, 3)).astype(np.uint8)
+
+
+def with_mass(path: Path) -> None:
+    array = np.empty(2, dtype=object)
+    array[:] = IMAGE, 1e-23
+    np.save(path, array, allow_pickle=True)
+
+
+def picture(mode: str) -> Callable[[Path], None]:
+    return lambda path: Image.fromarray(GREY).convert(mode).save(path)
+
+
+def array(values: np.ndarray) -> Callable[[Path], None]:
+    return lambda path: np.save(path, values)
+
+
+def units(*parts: Any) -> Callable[[Path], None]:
+    return lambda path: fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(path)
+
+
+# each the same image of one band
+READ: dict[str, Callable[[Path], None]] = {
+    "rows.npy": array(IMAGE),
+    "band.npy": array(IMAGE[None]),
+    "band_last.npy": array(IMAGE[..., None]),
+    "batch.npy": array(IMAGE[None, None]),
+    "flat.npy": array(IMAGE.ravel()),
+    "big_endian.npy": array(IMAGE.astype(">f8")),
+    "three_equal.npy": array(np.stack([IMAGE] * 3)),
+    "l.png": picture("L"),
+    "rgb.png": picture("RGB"),
+    "rgba.png": picture("RGBA"),
+    "la.png": picture("LA"),
+    "float.tif": lambda path: Image.fromarray(IMAGE).save(path),
+    "sixteen.png": lambda path: Image.fromarray(GREY.astype(np.uint16)).save(path),
+    "after_a_row.fits": units(fits.ImageHDU(np.arange(100.0)), fits.ImageHDU(IMAGE)),
+    "packed.fits.gz": units(fits.ImageHDU(IMAGE)),
+    "tiles.fits.fz": units(fits.CompImageHDU(GREY.astype(np.int16), compression_type="RICE_1")),
+    "four_axes.fits": units(fits.ImageHDU(IMAGE[None, None])),
+}
+# what none takes, and a word of the reason
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "colour.png": (lambda path: Image.fromarray(COLOUR).save(path), "3 band"),
+    "blank.npy": (array(np.ones((40, 40))), "every pixel is 1"),
+    "black.png": (lambda path: Image.new("L", (40, 40)).save(path), "every pixel is 0"),
+    "nan.npy": (array(np.full((40, 40), np.nan)), "1600 of 1600 pixels are NaN or infinite"),
+    "infinite.npy": (array(np.full((40, 40), np.inf)), "1600 of 1600 pixels are NaN or infinite"),
+    "small.npy": (array(IMAGE[:5, :5]), "shape (1, 5, 5) is too small, at least 8x8 pixels are needed"),
+    "numbers.npy": (array(IMAGE[0]), "40 numbers in a row are no square image"),
+    "picture.bmp": (picture("L"), ""),
+    "picture.gif": (picture("L"), ""),
+    "picture.webp": (picture("L"), ""),
+}
+# what `predict` answers for and the others refuse with a word on what to do
+PREDICT_ONLY: dict[str, tuple[Callable[[Path], None], int, str]] = {
+    "mass.npy": (with_mass, 1, "install deeplense_hf and use its command predict"),
+    "named.npz": (lambda path: np.savez(path, image=IMAGE), 1, "install deeplense_hf and use its command predict"),
+    "many.npy": (array(np.stack([IMAGE] * 2)[:, None]), 2, "holds 2 images"),
+    "stack.npy": (array(np.stack([IMAGE] * 20)), 20, "holds 20 images"),
+}
+NAME = "probability_cdm"
+
+
+class Entries:
+    """Three ways to ask one model about a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.explain = pipeline("lens-classification", model=str(folder))
+        self.handler = EndpointHandler.__new__(EndpointHandler)
+        self.handler.explain, self.handler.reading = self.explain, vars(pipeline_deeplense)
+
+    def pipeline(self, path: Path) -> float | str:
+        try:
+            return float(self.explain(path)["scores"]["cdm"])
+        except ValueError as error:
+            return str(error)
+
+    def endpoint(self, path: Path) -> float | str:
+        answer = self.handler({"inputs": base64.b64encode(path.read_bytes()).decode()})
+        return str(answer["error"]) if "error" in answer else float(answer["scores"]["cdm"])
+
+    def predicted(self, folder: Path) -> dict[str, list[float | str]]:
+        """Answers or reasons for all files of a folder; of files that are left out, none."""
+        output = folder.parent / "table.csv"
+        predict(PredictOptions([str(self.folder)], [str(folder)], str(output), device="cpu"))
+        found: dict[str, list[float | str]] = {}
+        with output.open(newline="") as file:
+            for row in csv.DictReader(file):
+                found.setdefault(Path(row["path"]).name, []).append(row["error"] or float(row[NAME]))
+        return found
+
+
+@pytest.fixture
+def entries(make_model: Callable[..., tuple[Any, Any]], tmp_path: Path) -> Entries:
+    model, processor = make_model(spread=20)
+    processor.num_channels = 1
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "model")
+    return Entries(tmp_path / "model")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    return folder
+
+
+def test_every_form_of_an_image_gives_the_same_answer(entries: Entries, folder: Path) -> None:
+    for name, write in READ.items():
+        write(folder / name)
+    expected = float(entries.explain(IMAGE)["scores"]["cdm"])
+    predicted = entries.predicted(folder)
+    for name in READ:
+        answers = [entries.pipeline(folder / name), entries.endpoint(folder / name), *predicted[name]]
+        assert answers == [pytest.approx(expected, abs=1e-5)] * 3, name
+
+
+def test_missing_pixels_are_answered_for(entries: Entries, folder: Path) -> None:
+    np.save(folder / "holes.npy", HOLES)
+    (predicted,) = entries.predicted(folder)["holes.npy"]
+    filled = np.where(np.isnan(HOLES), np.nanmedian(HOLES), HOLES)
+    expected = pytest.approx(float(entries.explain(filled)["scores"]["cdm"]), abs=1e-4)
+    assert [entries.pipeline(folder / "holes.npy"), entries.endpoint(folder / "holes.npy"), predicted] == [expected] * 3
+
+
+def test_what_one_refuses_all_refuse(entries: Entries, folder: Path) -> None:
+    READ["rows.npy"](folder / "rows.npy")
+    for name, (write, _) in REFUSED.items():
+        write(folder / name)
+    predicted = entries.predicted(folder)
+    for name, (_, reason) in REFUSED.items():
+        # by its ending `predict` leaves out what is no image file for it
+        answers = [entries.pipeline(folder / name), entries.endpoint(folder / name), *predicted.get(name, [""])]
+        assert len(answers) == 3
+        assert all(isinstance(answer, str) and reason in answer for answer in answers), (name, answers)
+        assert (name in predicted) == bool(reason)
+
+
+def test_what_only_predict_reads_is_refused_with_a_word_on_what_to_do(entries: Entries, folder: Path) -> None:
+    for name, (write, _, _) in PREDICT_ONLY.items():
+        write(folder / name)
+    expected = pytest.approx(float(entries.explain(IMAGE)["scores"]["cdm"]), abs=1e-5)
+    predicted = entries.predicted(folder)
+    for name, (_, images, word) in PREDICT_ONLY.items():
+        assert predicted[name] == [expected] * images
+        for answer in (entries.pipeline(folder / name), entries.endpoint(folder / name)):
+            assert isinstance(answer, str), name
+            assert word in answer
