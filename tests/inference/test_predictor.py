@@ -97,10 +97,16 @@ def test_stock_checkpoint_takes_eight_bit_images_only(tmp_path: Path) -> None:
         predictor.probabilities(eight_bit - 3)
 
 
+def test_a_grey_picture_in_colour_is_one_band(save_model: Callable) -> None:
+    predictor = Predictor.from_pretrained(save_model(), "cpu")
+    grey = np.random.default_rng(0).normal(size=(2, 1, 32, 32)).astype(np.float32)
+    np.testing.assert_array_equal(predictor.probabilities(grey.repeat(3, axis=1)), predictor.probabilities(grey))
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 3, 32, 32), np.float32), "3 bands, but the model takes 1 band"),
+        (np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32), "3 bands, but the model takes 1"),
         (np.zeros((32, 32), np.float32), "shape"),
         (np.zeros((0, 1, 32, 32), np.float32), "shape"),
     ],
