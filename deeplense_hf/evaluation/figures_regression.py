@@ -46,6 +46,8 @@ def estimates_figure(
     axes.text(0.03, 0.95, text, transform=axes.transAxes, fontsize=8)
     name = f"{target} [{unit}]" if unit else target
     axes.set(xlabel=f"true {name}", ylabel=f"estimated {name}", title=title("Estimates", report))
+    # labels of four digits and a sign touch each other otherwise
+    axes.locator_params(axis="x", nbins=5)
     return figure
 
 

@@ -253,7 +253,9 @@ class Facts:
         if not isinstance(recipe, PublishedRecipe):
             return [SIMULATED]
         radius = float(einstein_radius(recipe, recipe.lens_mass))
-        differ = "the source's position and the substructure" + ("" if recipe.noise_discarded else ", and the noise,")
+        differ = "the source's position and the substructure"
+        if not recipe.noise_discarded:
+            differ = "the source's position, the substructure and the noise"
         return [
             f"As published, every lens of `{recipe.name}` has the same Einstein radius ({radius:.2f} arcsec), "
             f"ellipticity, shear and redshifts; only {differ} differ. A lens that is a few percent larger or smaller "

@@ -75,7 +75,8 @@ TASK_TEXTS: dict[str, TaskTexts] = {
         options=("targets", "uncertainty", "loss"),
         limits=(
             "Estimates are drawn towards the middle of the range that was simulated, the more so the less an image "
-            "says.",
+            "says. Where they lie on a level line in the figure of estimates, the images do not tell the quantity at "
+            "all, and the answer is that of the population.",
             "Intervals of 68% and of 95% were calibrated, each by itself, on validation images of this population; for "
             "other populations they promise nothing.",
             "It answers for images without what it estimates as well: ask a classifier first.",

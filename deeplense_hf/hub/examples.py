@@ -100,7 +100,7 @@ def write_examples(
     import numpy as np
 
     from deeplense_hf.data.display import picture
-    from deeplense_hf.models.image_reading import image_from_bytes
+    from deeplense_hf.models.image_files import image_from_bytes
     from deeplense_hf.simulation.recipes import get_recipe
 
     examples = []

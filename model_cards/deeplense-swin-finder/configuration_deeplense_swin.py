@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .configuration_deeplense import DeepLenseConfig, as_pair, check_heads
+from .configuration_deeplense import DeepLenseConfig, check_heads
 
 
 class DeepLenseSwinConfig(DeepLenseConfig):
@@ -50,27 +50,16 @@ class DeepLenseSwinConfig(DeepLenseConfig):
         self.num_layers = len(self.depths)
         self.hidden_size = self.embed_dim * 2 ** (len(self.depths) - 1)
         super().__post_init__(**kwargs)
-        if self.symmetry == "equivariant":
-            self._check_windows()
-
-    def _check_windows(self) -> None:
-        """Check that every map is one window, and that none is odd before it is halved."""
-        side = as_pair(self.image_size)[0]
-        if side % self.output_stride:
-            raise ValueError(
-                f"symmetry='equivariant' needs image_size={self.image_size} to be a multiple of {self.output_stride}, "
-                "the stride of the last stage."
-            )
-        if side // self.patch_size > self.window_size:
-            raise ValueError(
-                f"symmetry='equivariant' needs one window for the map of {side // self.patch_size}x"
-                f"{side // self.patch_size} tokens, but window_size={self.window_size}; shifted windows prefer a side."
-            )
 
     @property
     def output_stride(self) -> int:
         """Pixels per token of the last stage along an axis."""
         return self.patch_size * 2 ** (len(self.depths) - 1)
+
+    @property
+    def longest_side(self) -> int:
+        """Longest side of an image that an equivariant model takes [pixels]: shifted windows prefer a side."""
+        return self.patch_size * self.window_size
 
 
 __all__ = ["DeepLenseSwinConfig"]

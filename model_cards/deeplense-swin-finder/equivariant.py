@@ -86,6 +86,18 @@ class LastOrientedNorm(OrientedNorm):
     """Oriented normalisation that ends a residual branch, and may start from zero so that the branch adds nothing."""
 
 
+def average_pool(stride: int) -> nn.Module:
+    """Make the pooling that divides a resolution and prefers no side; sizes round up as in every stem.
+
+    Args:
+        stride: By how much.
+
+    Returns:
+        The layer.
+    """
+    return nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
+
+
 class OrientedBlock(nn.Module):
     """Two 3x3 convolutions with a residual connection; halving is average pooling, which prefers no side.
 
@@ -101,7 +113,7 @@ class OrientedBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, stride: int, activation: str) -> None:
         super().__init__()
-        self.pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.pool = average_pool(stride)
         self.conv_1 = OrientedConv(channels_in, channels_out, 3)
         self.norm_1 = OrientedNorm(channels_out)
         self.conv_2 = OrientedConv(channels_out, channels_out, 3)
@@ -135,7 +147,7 @@ class EquivariantStem(nn.Module):
         super().__init__()
         channels, act = list(config.stem_channels), config.stem_act
         stride = first_stride(config.patch_size, channels)
-        self.pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.pool = average_pool(stride)
         self.entry = OrientedConv(config.num_channels, channels[0], 3, lifted=False)
         self.norm = OrientedNorm(channels[0])
         self.activation = ACT2FN[act]

@@ -177,6 +177,9 @@ class ImageRegressionMixin(PooledHeadMixin):
 
         Returns:
             Expected values and uncertainties, the Gaussian negative log-likelihood if labels were given.
+
+        Raises:
+            ValueError: If the labels have another shape.
         """
         outputs = self.features(pixel_values, interpolate_pos_encoding=interpolate_pos_encoding, **kwargs)
         standardised, log_variances = self.regressor(outputs.pooler_output).float().chunk(2, dim=-1)
@@ -187,6 +190,11 @@ class ImageRegressionMixin(PooledHeadMixin):
         factors = standardised.new_tensor(self.config.interval_factors or [1.0] * self.num_labels)
         loss = None
         if labels is not None:
+            if labels.shape != standardised.shape:
+                raise ValueError(
+                    f"labels have shape {tuple(labels.shape)}, but (batch, num_labels), {tuple(standardised.shape)}, "
+                    "is needed."
+                )
             loss = gaussian_negative_log_likelihood(standardised, log_variances, self.standardise(labels.float()))
         return DeepLenseRegressionOutput(
             loss=loss,

@@ -13,8 +13,10 @@ NORMALISATIONS = ("none", "fixed", "standard", "minmax", "max")
 # PIL's numbers, as everywhere in transformers, and torch's names
 INTERPOLATIONS = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
 
-# a flat image has no contrast: divided by this it stays flat
-_SMALLEST = 1e-12
+# as shares of the largest absolute brightness: what stands for the peak where no pixel is positive, and the contrast
+# that the rounding of float32 leaves in a flat image
+_NO_PEAK = 1e-12
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +36,8 @@ class ImageOperations:
         stretch: Brightness stretch; odd in the brightness, so that negative noise stays noise.
         softening: Brightness at which the stretch turns from linear to compressing, in `softening_unit`.
         softening_unit: `peak` (a fraction of the image's brightest pixel) or `image` (units of the image).
-        normalisation: `fixed` (by `image_mean` and `image_std`), or by the image's own statistics: `standard`
-            (zero mean, unit deviation), `minmax` (0 to 1), `max` (peak 1), or `none`.
+        normalisation: `fixed` (by `image_mean` and `image_std`), or by the image's own statistics, whatever its units:
+            `standard` (zero mean, unit deviation), `minmax` (0 to 1), `max` (peak 1), or `none`.
         image_mean: Mean of each band, or of all, for `fixed`.
         image_std: Standard deviation of each band, or of all, for `fixed`.
         per_band: Whether peaks and statistics are taken of each band, or over all bands, which keeps colours.
@@ -117,8 +119,9 @@ class ImageOperations:
         Raises:
             ValueError: If the images lack a band, or the pixel scale is needed and missing.
         """
-        images = match_bands(select_bands(images, self.bands).float(), self.num_channels)
-        images = fill_missing(images)
+        # holes first, since NaN equals nothing, not even itself in another band of a grey picture
+        images = fill_missing(select_bands(images, self.bands).float())
+        images = match_bands(images, self.num_channels)
         if self.background == "border_median":
             images = subtract_background(images, self.border_width)
         if self.target_pixel_scale is not None:
@@ -128,7 +131,7 @@ class ImageOperations:
         if self.size is not None:
             images = resize(images, self.size, self.resample)
         if self.stretch != "none":
-            images = stretch(images, self.stretch, self._softening(images))
+            images = self._stretch(images)
         return self._normalise(images)
 
     def _rescale(self, images: Tensor, pixel_scale: Tensor | None, target: float) -> Tensor:
@@ -154,12 +157,18 @@ class ImageOperations:
             raise ValueError("images of several pixel scales become images of several sizes; set crop_size or size.")
         return torch.stack([results[index] for index in range(len(images))])
 
-    def _softening(self, images: Tensor) -> Tensor | float:
-        """Return the softening in units of the image."""
+    def _stretch(self, images: Tensor) -> Tensor:
+        """Compress brightness, in units of the image or relative to its peak."""
         if self.softening_unit == "image":
-            return self.softening
-        peak = images.amax(self._axes, keepdim=True)
-        return self.softening * peak.clamp_min(_SMALLEST)
+            return stretch(images, self.stretch, self.softening)
+        images = images / brightness_unit(images, self._axes)
+        return stretch(images, self.stretch, self.softening * self._peak(images))
+
+    def _peak(self, images: Tensor) -> Tensor:
+        """Return the brightest pixel of images of ordinary range; where none is positive, nearly nothing instead."""
+        largest = images.abs().amax(self._axes, keepdim=True)
+        nearly_nothing = _NO_PEAK * torch.where(largest > 0, largest, 1.0)
+        return torch.maximum(images.amax(self._axes, keepdim=True), nearly_nothing)
 
     @property
     def _axes(self) -> tuple[int, ...]:
@@ -177,14 +186,18 @@ class ImageOperations:
                 )
             mean, deviation = images.new_tensor(self.image_mean), images.new_tensor(self.image_std)
             return (images - mean[:, None, None]) / deviation[:, None, None]
-        if self.normalisation == "standard":
-            variance, mean = torch.var_mean(images, self._axes, correction=0, keepdim=True)
-            return (images - mean) / variance.sqrt().clamp_min(_SMALLEST)
-        highest = images.amax(self._axes, keepdim=True)
+        # squares of surface brightness in erg/s/cm2 are beyond float32
+        images = images / brightness_unit(images, self._axes)
         if self.normalisation == "max":
-            return images / highest.clamp_min(_SMALLEST)
-        lowest = images.amin(self._axes, keepdim=True)
-        return (images - lowest) / (highest - lowest).clamp_min(_SMALLEST)
+            return images / self._peak(images)
+        lowest, highest = images.amin(self._axes, keepdim=True), images.amax(self._axes, keepdim=True)
+        contrast = highest - lowest
+        # divided by infinity, a flat image stays flat
+        flat = contrast <= _ROUNDING * torch.maximum(highest, -lowest)
+        if self.normalisation == "minmax":
+            return (images - lowest) / contrast.masked_fill(flat, torch.inf)
+        variance, mean = torch.var_mean(images, self._axes, correction=0, keepdim=True)
+        return (images - mean) / variance.sqrt().masked_fill(flat, torch.inf)
 
 
 def select_bands(images: Tensor, bands: tuple[int, ...] | None) -> Tensor:
@@ -315,6 +328,21 @@ def resize(images: Tensor, size: tuple[int, int], resample: int) -> Tensor:
         return images
     mode = INTERPOLATIONS[resample]
     return F.interpolate(images, size=size, mode=mode, antialias=mode != "nearest-exact")
+
+
+def brightness_unit(images: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Return a unit of brightness in which images have an ordinary range, whatever physical units they come in.
+
+    Args:
+        images: `(batch, bands, height, width)`.
+        axes: Axes that share a unit.
+
+    Returns:
+        The power of two at or below the largest absolute brightness, by which division rounds nothing; 1 for images
+        that are zero. Of the images' dimensions, with the axes of length 1.
+    """
+    largest = images.abs().amax(axes, keepdim=True)
+    return torch.where(largest > 0, largest.log2().floor().exp2(), 1.0)
 
 
 def stretch(images: Tensor, kind: str, softening: Tensor | float) -> Tensor:

@@ -109,7 +109,8 @@ class DeepLenseAnomalyOutput(ModelOutput):
 
     Attributes:
         loss: Mean squared error of hidden pixels, by which the encoder learns.
-        anomaly_score: Standard deviations above the mean score of normal images, `(batch,)`; absent while training.
+        anomaly_score: Standard deviations above the mean score of normal images, `(batch,)`; absent while training, and
+            before the model is fitted to normal images.
         reconstruction: As in `DeepLenseMaskedImageModelingOutput`.
         mask: As in `DeepLenseMaskedImageModelingOutput`.
         hidden_states: As in `DeepLenseModelOutput`.

@@ -88,16 +88,41 @@ class DeepLenseConfig(DeepLenseHeadConfig):
         super().__post_init__(**kwargs)
 
     def _check_equivariant(self) -> None:
-        """Check that channels come in eight orientations, and that no rounding of sizes prefers a side."""
+        """Check that channels come in eight orientations, and that the size of images prefers no side."""
         if any(channels % 8 for channels in self.stem_channels):
             raise ValueError(
                 f"stem_channels={tuple(self.stem_channels)} must be multiples of 8, the orientations of the square."
             )
-        if self.symmetry == "equivariant" and any(side % self.patch_size for side in as_pair(self.image_size)):
+        self.check_symmetry(as_pair(self.image_size))
+
+    def check_symmetry(self, size: tuple[int, int]) -> None:
+        """Refuse images of a size at which an equivariant model would prefer a side.
+
+        Args:
+            size: Height and width [pixels].
+
+        Raises:
+            ValueError: If a side is not a whole number of the last tokens, or is longer than one window.
+        """
+        if self.symmetry != "equivariant":
+            return
+        longest = self.longest_side
+        if any(side % self.output_stride for side in size) or (longest is not None and max(size) > longest):
+            limit = "" if longest is None else f" and at most {longest} (one window)"
             raise ValueError(
-                f"symmetry='equivariant' needs image_size={self.image_size} to be a multiple of "
-                f"patch_size={self.patch_size}."
+                f"symmetry='equivariant' takes images whose sides are each a multiple of {self.output_stride} pixels"
+                f"{limit}, not {size[0]}x{size[1]}, which would prefer a side; crop or resize them."
             )
+
+    @property
+    def output_stride(self) -> int:
+        """Pixels per token of the last stage along an axis."""
+        return self.patch_size
+
+    @property
+    def longest_side(self) -> int | None:
+        """Longest side of an image that an equivariant model takes [pixels]; any when None."""
+        return None
 
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:

@@ -23,6 +23,8 @@ class DeepLenseHeadConfig(PreTrainedConfig):
         uncertainty: Whether a regression predicts a standard deviation for each image, or has one for all.
         interval_factors: Factor of each target's standard deviations, found on validation images, so that 68% of the
             truths lie within one; 1 when absent.
+        interval_factors_95: Half the width of each target's 95% intervals [standard deviations, as the model answers
+            them], found on the same images; that of a normal distribution, 1.96, when absent.
         mask_ratio: Share of an image that masked image modelling hides.
         mask_size: Side of a hidden square [pixels].
         anomaly_score: What an anomaly is told by: `reconstruction` of hidden parts, the `mahalanobis` distance of the
@@ -64,6 +66,7 @@ class DeepLenseHeadConfig(PreTrainedConfig):
     target_units: Sequence[str] | None = None
     uncertainty: str = "predicted"
     interval_factors: Sequence[float] | None = None
+    interval_factors_95: Sequence[float] | None = None
     mask_ratio: float = 0.5
     mask_size: int = 8
     anomaly_score: str = "mahalanobis"

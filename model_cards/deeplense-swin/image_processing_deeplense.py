@@ -195,7 +195,7 @@ class DeepLenseImageProcessor(PilBackend):
         """Bring every image to `(bands, height, width)`."""
         layout = kwargs.get("input_data_format")
         layout = None if layout is None else str(getattr(layout, "value", layout))
-        prepared = [to_tensor(image, layout) for image in iterate_images(images)]
+        prepared = [to_tensor(image, layout) for image in iterate_images(images, layout)]
         if not prepared:
             raise ValueError("there is no image; give at least one.")
         return prepared

@@ -1,8 +1,17 @@
-"""Images as users have them, brought to one form: float32, `(bands, height, width)`."""
+"""Images as users have them, brought to one form: float32, `(bands, height, width)`.
 
-import io
+| array, tensor or nested lists | taken as |
+|---|---|
+| `(h, w)` | one image |
+| `(c, h, w)` or `(h, w, c)`, c at most 16 and the shortest axis | one image of c bands; if both fit, the first axis |
+| `(n, h, h)`, n above 16 | n images of one band |
+| `(n, c, h, w)` or `(n, h, w, c)`, `(batches, n, c, h, w)` | images of c bands |
+| `(h * h,)`, `(h * h + 1,)` | one image, row by row; the number behind it is a label and dropped |
+
+These are the rules by which the package reads files too.
+"""
+
 import math
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,22 +21,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .image_files import read_image
+
 LAYOUTS = ("channels_first", "channels_last")
 # an axis that is longer holds rows or columns, not bands
 _MOST_BANDS = 16
-_FITS, _GZIP = b"SIMPLE  =", b"\x1f\x8b"
-# what an image may need in memory [bytes]
-_LARGEST = 2**30
+_SMALLEST_SIDE = 8
 # modes whose numbers are brightness; others (palettes, transparency, inks) become colours
 _BRIGHTNESS_MODES = ("1", "L", "I", "F", "RGB")
 
 
-def iterate_images(images: Any) -> Iterator[Any]:
+def iterate_images(images: Any, layout: str | None = None) -> Iterator[Any]:
     """Go through single images in any nesting of lists, batches and paths.
 
     Args:
-        images: One image (2-D or 3-D array or tensor, nested lists of numbers, PIL image, path), a batch (4-D), or
-            lists of these.
+        images: One image (array or tensor, nested lists of numbers, PIL image, path), several in an array, see above,
+            or lists of these.
+        layout: Where the bands of 3-D arrays are; one that is given makes them one image.
 
     Yields:
         Arrays and tensors of 2 or 3 dimensions, PIL images.
@@ -38,119 +48,96 @@ def iterate_images(images: Any) -> Iterator[Any]:
         ImportError: If a FITS file is given and astropy is missing.
     """
     if isinstance(images, list | tuple):
-        if _is_rows(images):
-            yield np.asarray(images)
+        if is_numbers(images):
+            yield from _split(array_of_lists(images), layout)
             return
         for image in images:
-            yield from iterate_images(image)
+            yield from iterate_images(image, layout)
     elif isinstance(images, str | Path):
-        yield from iterate_images(read_image(Path(images)))
+        yield from iterate_images(read_image(Path(images)), layout)
     elif isinstance(images, Image.Image):
         yield images
     elif isinstance(images, np.ndarray | torch.Tensor):
-        if images.ndim == 4:
-            yield from images
-        elif images.ndim in (2, 3):
-            yield images
-        else:
-            raise ValueError(f"an image has 2 or 3 dimensions and a batch 4, but the array has {images.ndim}.")
+        yield from _split(images, layout)
     else:
         raise ValueError(
             f"an image is a NumPy array, a torch tensor, a PIL image or a path of a file, not {type(images).__name__}."
         )
 
 
-def _is_rows(images: Sequence[Any]) -> bool:
-    """Whether nested lists are the rows of one image rather than a list of images."""
-    first = images[0] if images else None
-    return isinstance(first, list | tuple) and len(first) > 0 and isinstance(first[0], int | float)
+def is_numbers(images: Any) -> bool:
+    """Tell whether nested lists hold numbers, rather than images."""
+    while isinstance(images, list | tuple) and images:
+        images = images[0]
+    return images is None or isinstance(images, int | float)
 
 
-def read_image(path: Path) -> Any:
-    """Read an image file without losing precision.
+def array_of_lists(rows: Any) -> np.ndarray:
+    """Turn nested lists of numbers into an array; None is a missing pixel.
 
     Args:
-        path: `.npy`, FITS (also compressed), or a picture that PIL reads; told by the content, not by the name.
+        rows: The lists.
 
     Returns:
-        An array, or a PIL image.
+        The array, float64.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds no image.
-        ImportError: If it is a FITS file and astropy is missing.
+        ValueError: If they are no numbers, too large ones, or lists of several lengths.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give the path of an image on this machine.")
-    return image_from_bytes(path.read_bytes(), str(path))
+    try:
+        return np.asarray(rows, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(
+            "nested lists must hold numbers and be of one length at every depth: rows x columns, or bands x rows x "
+            "columns."
+        ) from None
 
 
-def image_from_bytes(content: bytes, name: str) -> Any:
-    """Read what is in an image file; nothing is unpickled, and what claims to be larger than it can be is refused.
+def _split(array: Any, layout: str | None) -> Iterator[Any]:
+    """Go through the images of an array or tensor."""
+    shape = tuple(array.shape)
+    if len(shape) == 1:
+        side = math.isqrt(shape[0])
+        if side < _SMALLEST_SIDE or shape[0] not in (side**2, side**2 + 1):
+            raise ValueError(f"{shape[0]} numbers in a row are no square image; an image has 2 or 3 dimensions.")
+        yield array[: side**2].reshape(side, side)
+    elif len(shape) == 3 and layout is None and shape[0] > _MOST_BANDS and shape[1] == shape[2] >= _SMALLEST_SIDE:
+        yield from array
+    elif len(shape) in (2, 3):
+        yield array
+    elif len(shape) == 4:
+        yield from array
+    elif len(shape) == 5:
+        for batch in array:
+            yield from batch
+    else:
+        raise ValueError(f"an image has 2 or 3 dimensions and a batch 4, but the array has {len(shape)}.")
+
+
+def check_image(image: Tensor, name: str = "the image") -> Tensor:
+    """Refuse an image in which nothing can be seen; a model would answer for it all the same, and surely.
 
     Args:
-        content: The file's content, as in `read_image`.
+        image: `(bands, height, width)`; single pixels may be missing, NaN or infinite.
         name: What messages call it.
 
     Returns:
-        An array, or a PIL image.
+        The image.
 
     Raises:
-        ValueError: If it holds no image, or one that needs more than 1 GiB.
-        ImportError: If it is a FITS file and astropy is missing.
+        ValueError: If it is smaller than 8 x 8 pixels, no pixel is finite, or all finite ones are equal.
     """
-    try:
-        if content.startswith(np.lib.format.MAGIC_PREFIX):
-            return _read_npy(content)
-        plain = _decompressed(content) if content.startswith(_GZIP) else content
-        if plain.startswith(_FITS):
-            return _read_fits(plain, name)
-        picture = Image.open(io.BytesIO(content))
-        picture.load()
-        return picture
-    except (ValueError, EOFError, OSError, SyntaxError, KeyError, TypeError, zlib.error, MemoryError) as error:
-        raise ValueError(f"{name} is not a readable image: {error}.") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} is not a readable image: {error}") from None
-
-
-def _read_npy(content: bytes) -> np.ndarray:
-    """Return the array of a `.npy` file; a pickled one is refused, since it could run code."""
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
-    needed = math.prod(shape) * dtype.itemsize
-    # numpy would reserve the memory first and look for the numbers then
-    if not dtype.hasobject and needed > len(content) - file.tell():
-        raise ValueError(f"its header announces {needed} bytes of numbers, but {len(content) - file.tell()} follow")
-    array: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
-    return array
-
-
-def _decompressed(content: bytes) -> bytes:
-    """Unpack gzip, as far as it is not too large."""
-    unpacked = zlib.decompressobj(wbits=31).decompress(content, _LARGEST + 1)
-    if len(unpacked) > _LARGEST:
-        raise ValueError(f"unpacked it is larger than {_LARGEST} bytes")
-    return unpacked
-
-
-def _read_fits(content: bytes, name: str) -> np.ndarray:
-    """Return the first image of a FITS file."""
-    try:
-        from astropy.io import fits
-    except ImportError:
-        raise ImportError(f"{name} needs astropy. Install it with: pip install astropy") from None
-    with fits.open(io.BytesIO(content), memmap=False) as units:
-        for unit in units:
-            if not isinstance(unit, fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) or not unit.shape:
-                continue
-            if 8 * math.prod(unit.shape) > _LARGEST:
-                raise ValueError(f"its image of shape {unit.shape} is too large")
-            if unit.data is not None:
-                return np.array(unit.data)
-    raise ValueError("the FITS file holds no image")
+    if min(image.shape[1:]) < _SMALLEST_SIDE:
+        raise ValueError(
+            f"{name}: shape {tuple(image.shape)} is too small, at least {_SMALLEST_SIDE}x{_SMALLEST_SIDE} pixels are "
+            "needed."
+        )
+    known = image[torch.isfinite(image)]
+    if known.numel() == 0:
+        raise ValueError(f"{name}: {image.numel()} of {image.numel()} pixels are NaN or infinite.")
+    if known.min() == known.max():
+        raise ValueError(f"{name}: every pixel is {float(known[0]):g}.")
+    return image
 
 
 def to_tensor(image: Any, layout: str | None = None) -> Tensor:
@@ -174,7 +161,8 @@ def to_tensor(image: Any, layout: str | None = None) -> Tensor:
         if image.dtype.kind not in "biuf":
             raise ValueError(f"an image holds numbers, but the array is of type {image.dtype}.")
         # a copy, since arrays may be read-only or the caller's own
-        image = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))
+        with np.errstate(over="ignore"):
+            image = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))
     elif image.is_complex():
         raise ValueError(f"an image holds real numbers, but the tensor is of type {image.dtype}.")
     image = image.float()

@@ -4,12 +4,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import initialization as init
 from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_deeplense import as_pair
 from .heads import PooledHeadMixin
+from .modeling_deeplense import check_pixels
 from .outputs import DeepLenseMaskedImageModelingOutput, DeepLenseModelOutput
 
 _DECODER_CHANNELS = 32
@@ -63,8 +65,15 @@ class MaskedImageModelingMixin(PooledHeadMixin):
         """Make the decoder and the value that hides pixels."""
         channels = self.config.num_channels
         self.decoder = PixelDecoder(self.config.hidden_size, self.config.output_stride, channels)
-        # zeros, as the mean of a standardised image; learnt from there
         self.mask_value = nn.Parameter(torch.zeros(channels))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Set initial weights, also of what a checkpoint lacks."""
+        super()._init_weights(module)  # type: ignore[misc] # the next base is the family's PreTrainedModel
+        if isinstance(module, MaskedImageModelingMixin):
+            # as the mean of a standardised image; learnt from there
+            init.zeros_(module.mask_value)
 
     @can_return_tuple
     def forward(
@@ -86,7 +95,7 @@ class MaskedImageModelingMixin(PooledHeadMixin):
         Returns:
             Reconstruction, mask and errors.
         """
-        images = self._checked(pixel_values)
+        images = check_pixels(pixel_values, self.config.num_channels)
         mask = self._mask(images, bool_masked_pos)
         outputs, reconstruction = self.reconstruct(
             images, mask, interpolate_pos_encoding=interpolate_pos_encoding, **kwargs
@@ -119,13 +128,6 @@ class MaskedImageModelingMixin(PooledHeadMixin):
         backbone: Any = self.backbone
         maps = backbone.last_map(outputs, size)
         return outputs, self.decoder(maps, size)
-
-    def _checked(self, pixel_values: Tensor | None) -> Tensor:
-        """Refuse what is no batch of images."""
-        if pixel_values is None or pixel_values.ndim != 4:
-            shape = None if pixel_values is None else tuple(pixel_values.shape)
-            raise ValueError(f"pixel_values has shape {shape}, but (batch, num_channels, height, width) is needed.")
-        return pixel_values
 
     def _mask(self, images: Tensor, squares: Tensor | None) -> Tensor:
         """Draw or check the hidden squares, and return them as pixels."""

@@ -202,7 +202,8 @@ class DeepLenseSwinModel(DeepLenseSwinPreTrainedModel):
         """Compute features.
 
         Args:
-            pixel_values: Processed images, `(batch, num_channels, height, width)`, of any size.
+            pixel_values: Processed images, `(batch, num_channels, height, width)`, of any size; an equivariant model
+                takes those that `DeepLenseConfig.check_symmetry` does.
             interpolate_pos_encoding: Taken as by every family; positions are relative here, any size works.
             **kwargs: `output_hidden_states`, `output_attentions` (`eager` attention only), `return_dict`.
 
@@ -210,10 +211,13 @@ class DeepLenseSwinModel(DeepLenseSwinPreTrainedModel):
             Features, one vector per image, and what was asked for.
 
         Raises:
-            ValueError: If the images have another number of bands than the model.
+            ValueError: If the images have another number of bands than the model, or a size at which an equivariant
+                model would prefer a side.
         """
         wants_maps = kwargs.get("output_hidden_states", self.config.output_hidden_states)
-        features = self.stem(check_pixels(pixel_values, self.config.num_channels))
+        images = check_pixels(pixel_values, self.config.num_channels)
+        self.config.check_symmetry((images.shape[2], images.shape[3]))
+        features = self.stem(images)
         rows, columns = features.shape[2:]
         tokens = self.dropout(self.stem_norm(features.permute(0, 2, 3, 1).flatten(1, 2)))
         maps = [as_map(tokens, rows, columns)] if wants_maps else None
