@@ -92,8 +92,7 @@ def occlusion_html(model: str, class_name: str, occlusion: Occlusion, shape: tup
         f"it rises. The most important patch takes it from {percent(occlusion.probability)} to "
         f"{percent(occlusion.lowest_probability)}.{frame}"
     )
-    # as they look over medium grey
-    rise, fall = (to_hex([0.5 + STRONGEST_TINT * (part - 0.5) for part in colour]) for colour in (RISE_TINT, FALL_TINT))
+    rise, fall = _over_grey(RISE_TINT), _over_grey(FALL_TINT)
     bar = f"height:10px;border-radius:4px;background:linear-gradient(to right,{rise},#808080,{fall})"
     ticks = "".join(f"<span>{tick}</span>" for tick in (f"-{scale:.1f}", "fall of the log-odds", f"{scale:.1f}"))
     return (
@@ -121,3 +120,9 @@ def _said(answer: ModelAnswer) -> str:
     if answer.refused:
         lines.append(f'<div style="{_FAINT}">{escape(answer.refused)}</div>')
     return "".join(lines)
+
+
+def _over_grey(colour: tuple[float, float, float]) -> str:
+    """Return the strongest tint of a colour as it looks over medium grey."""
+    red, green, blue = (0.5 + STRONGEST_TINT * (part - 0.5) for part in colour)
+    return to_hex((red, green, blue))
