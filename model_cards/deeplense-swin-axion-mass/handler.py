@@ -49,11 +49,11 @@ class EndpointHandler:
             device=0 if torch.cuda.is_available() else -1,
         )
 
-    def __call__(self, data: dict[str, Any]) -> Any:
+    def __call__(self, data: Any) -> Any:
         """Answer a request.
 
         Args:
-            data: `inputs` and, perhaps, `parameters`.
+            data: A mapping with `inputs` and, perhaps, `parameters`.
 
         Returns:
             An answer, or a list of them for a list of images; a dictionary with `error` in place of one where an image

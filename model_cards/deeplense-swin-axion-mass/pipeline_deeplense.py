@@ -35,7 +35,7 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
     # else transformers looks for one in the folder, and asks whether to trust the code that is there
     _load_video_processor = False  # type: ignore[assignment] # None there
 
-    def __call__(self, inputs: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any = None, **kwargs: Any) -> Any:  # type: ignore[override] # by name
         """Classify one image or many.
 
         Args:
@@ -229,7 +229,7 @@ def raw_inputs(pipeline: Pipeline, image: Any, timeout: float | None, **options:
 
 def _is_positive(number: Any) -> bool:
     """Tell whether something is a usable pixel scale."""
-    return isinstance(number, Real) and not isinstance(number, bool) and 0 < number < math.inf
+    return not isinstance(number, bool) and isinstance(number, Real) and 0 < float(number) < math.inf
 
 
 def _is_path(text: str) -> bool:
