@@ -174,7 +174,7 @@ def test_devices() -> None:
 
 def test_one_bad_image_of_a_stack_does_not_hide_the_others(tmp_path: Path) -> None:
     images = np.random.default_rng(0).normal(size=(20, 32, 32)).astype(np.float32)
-    images[3, 0, 0] = np.nan
+    images[3] = np.nan
     np.save(tmp_path / "stack.npy", images)
     entries = ImageFile(tmp_path / "stack.npy").read()
     assert [entry.index for entry in entries] == list(range(20))
