@@ -225,7 +225,7 @@ def _damaged(path: Path, error: BaseException) -> UnreadableImageError:
     reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if isinstance(error, ValueError) and reason.startswith(path.name):
         return UnreadableImageError(f"{reason}.")
-    return UnreadableImageError(f"{path.name} is not a complete {_ending(path)[1:]} file ({reason[:200]}).")
+    return UnreadableImageError(f"{path.name} cannot be read as a complete {_ending(path)[1:]} file ({reason[:200]}).")
 
 
 def _ending(path: Path) -> str:

@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-_FITS_ENDINGS = (".fits", ".fit", ".fits.gz")
+_FITS_ENDINGS = (".fits", ".fit", ".fits.gz", ".fits.fz")
 _UP = 2.0
 """North within this angle of the vertical is called up [degrees]."""
 _STEP = 1e-4

@@ -116,7 +116,7 @@ def _said(answer: ModelAnswer) -> str:
         )
     lines += [f"<div>{escape(sentence)}</div>" for sentence in answer.quantities]
     if answer.anomaly_score is not None:
-        lines.append(f"<div>Unlike smooth lenses: {answer.anomaly_score:.2f} standard deviations</div>")
+        lines.append(f"<div>Unlike normal images: {answer.anomaly_score:.2f} standard deviations</div>")
     if answer.refused:
         lines.append(f'<div style="{_FAINT}">{escape(answer.refused)}</div>')
     return "".join(lines)

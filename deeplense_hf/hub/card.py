@@ -115,6 +115,8 @@ def headline_metadata(
             task_type=texts.pipeline_tag or report.task.replace("_", "-"),
             dataset_type=dataset_id(report.dataset, owner) or _recipe(report.dataset),
             dataset_name=_recipe(report.dataset),
+            # else the Hub takes all that is said of one data set for the same claim
+            dataset_config=_recipe(report.dataset).partition(", ")[2] or None,
             dataset_split=report.split,
             metric_type=kind,
             metric_value=value,

@@ -1,6 +1,7 @@
 """What a card tells of images and training, from the options, configuration and record in a release folder."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Facts:
     Attributes:
         options: Options of the training.
         config: The model's configuration.
-        processor: The processor's configuration; empty where a card tells of it by itself.
+        processor: The processor's configuration.
         record: What the training took.
     """
 
@@ -74,7 +75,7 @@ class Facts:
     def base_model(self) -> str | None:
         """Hub id of the model that the training started from."""
         name = str(self.options["model"])
-        return name if "/" in name else None
+        return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
 
     @property
     def learnt_from(self) -> str:
@@ -109,15 +110,17 @@ class Facts:
         return ", ".join(f"{name} ({CLASSES[name]})" if name in CLASSES else name for name in names)
 
     def knowledge(self, report: "EvaluationReport") -> list[str]:
-        """Return what the scores of a regression mean beside those of a guess.
+        """Return what the scores mean: of a regression beside those of a guess, of anomalies by what is seen.
 
         Args:
             report: The scores.
 
         Returns:
-            A sentence for each target; none for other tasks.
+            Sentences.
         """
-        sentences = []
+        from .card_texts import CONFIGURATION
+
+        sentences = [CONFIGURATION] if self._mixes_configurations(report) else []
         means, deviations = self.config.get("target_mean") or [], self.config.get("target_std") or []
         for name, mean, deviation in zip(self._targets, means, deviations, strict=False):
             measured = report.metrics.get(f"r2_{name}")
@@ -127,10 +130,26 @@ class Facts:
                 f"Who always guesses the mean of `{name}` over the training systems, {mean:.3g}, has an RMSE of "
                 f"{deviation:.3g} and an R2 of 0."
             )
+            held = report.metrics.get(f"coverage_95_{name}")
+            if held is not None and held.value is not None:
+                text += (
+                    f" Intervals of 95% have a width of their own, not 1.96 standard deviations; they held "
+                    f"{held.value:.1%} of the test images' truths."
+                )
             if measured.low is not None and measured.low <= 0:
                 text += " **The model is not shown to be better than that: it has not learnt this quantity.**"
             sentences.append(text)
         return sentences
+
+    @staticmethod
+    def _mixes_configurations(report: "EvaluationReport") -> bool:
+        """Tell whether anomalies are told better among images of one configuration, whichever, than among all."""
+        if report.task != "anomaly_detection" or not report.morphologies:
+            return False
+        _, name = report.report_rows[0]
+        values = [part.metrics[name].value for part in report.morphologies]
+        total = report.metrics[name].value
+        return total is not None and all(value is not None and value > total for value in values)
 
     @property
     def _targets(self) -> Sequence[str]:
@@ -205,7 +224,9 @@ class Facts:
         Returns:
             Names and values.
         """
-        wanted = [name for name in (*_SHOWN_OPTIONS, *of_task) if self.options.get(name) not in (None, [], "")]
+        unused = () if _recipe(self.dataset) else ("images_per_class", "simulation_seed")
+        names = [name for name in (*_SHOWN_OPTIONS, *of_task) if name not in unused]
+        wanted = [name for name in names if self.options.get(name) not in (None, [], "")]
         return [(name, _cell(self.options[name])) for name in wanted]
 
     def cost(self) -> str:
@@ -245,23 +266,31 @@ class Facts:
         from deeplense_hf.simulation.populations import einstein_radius
         from deeplense_hf.simulation.published_recipe import PublishedRecipe
 
-        from .card_texts import SIMULATED
+        from .card_texts import EQUAL_CLASSES, SIMULATED
 
         recipe = _recipe(self.dataset)
         if recipe is None:
             return []
+        general = [SIMULATED]
+        if self.config.get("task") in ("classification", "lens_finding"):
+            general.append(EQUAL_CLASSES)
         if not isinstance(recipe, PublishedRecipe):
-            return [SIMULATED]
+            return general
         radius = float(einstein_radius(recipe, recipe.lens_mass))
+        classifies = self.config.get("task") == "classification"
+        elsewhere = (
+            "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` show it)"
+            if classifies
+            else "what it answers for one was not measured"
+        )
         differ = "the source's position and the substructure"
         if not recipe.noise_discarded:
             differ = "the source's position, the substructure and the noise"
         return [
             f"As published, every lens of `{recipe.name}` has the same Einstein radius ({radius:.2f} arcsec), "
             f"ellipticity, shear and redshifts; only {differ} differ. A lens that is a few percent larger or smaller "
-            "is outside what the model knows, and its answers for it are confident and meaningless (the sliders of "
-            "`deeplense-hf app` show it).",
-            SIMULATED,
+            f"is outside what the model knows, and {elsewhere}.",
+            *general,
         ]
 
 
@@ -278,7 +307,7 @@ def dataset_id(dataset: str, owner: str) -> str | None:
     name = dataset.removeprefix("simulate:").partition(",")[0]
     if _recipe(name) is not None:
         return f"{owner}/deeplense-{name.replace('_', '-')}"
-    return name if "/" in name else None
+    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
 
 
 def _recipe(name: str) -> "Recipe | None":

@@ -30,6 +30,14 @@ SIMULATED = (
     "All scores are on simulated images unless a table says otherwise. A simulation leaves out what real images have: "
     "structure of real galaxies, dust, neighbours, imperfect point spread functions, correlated noise."
 )
+EQUAL_CLASSES = (
+    "The classes are equally frequent in training. In the sky they are not, and nobody knows how often each occurs: "
+    "probabilities are relative to equal frequencies."
+)
+CONFIGURATION = (
+    "Among images of one configuration (ring, arc, double) anomalies are told better than among all: the score follows "
+    "the configuration too, so compare with normal images of the same one."
+)
 EVERY_IMAGE = "It answers for every image, also for one of noise or of something else; nothing in an answer tells."
 _SETS = (
     "`prediction_set` holds the true class for 95% of images of this population, by a threshold found on validation "

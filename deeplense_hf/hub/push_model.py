@@ -77,5 +77,5 @@ def _check_place(folder: Path, repo_id: str) -> None:
         if written_for != repo_id:
             raise ValueError(
                 f"{folder} is made for {written_for}, and its card loads the model from there; make one for {repo_id} "
-                f"with: python {command} --name {name} --owner {owner}"
+                f"with: python {command} --name {name} --owner {owner} --output_dir my_releases"
             )

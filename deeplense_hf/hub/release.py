@@ -16,6 +16,7 @@ RELEASE_FILE = "release.json"
 EVALUATIONS = "evaluations"
 BASELINES = "baselines"
 FIGURES = "figures"
+_LICENCE = "mit"
 LARGEST_WEIGHTS = 10_000_000
 # of a training: folders of the machine, and what belongs to an account
 _PRIVATE_OPTIONS = re.compile(r"hub_.*|push_to_hub.*|output_dir|logging_dir|run_name|.*token")
@@ -41,9 +42,12 @@ class ReleaseOptions:
         default_factory=list,
         metadata={"help": "folders of training runs of other models with the same test images, shown beside it"},
     )
-    licence: str = field(
-        default="mit",
-        metadata={"help": "licence of the weights; those of a model that started from others have theirs"},
+    licence: str | None = field(
+        default=None,
+        metadata={
+            "help": "licence of the weights, where it is another than mit, as of those that started from others; a "
+            "release that is made again keeps its own"
+        },
     )
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier release of that name"})
 
@@ -94,11 +98,14 @@ def make_release(options: ReleaseOptions) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from deeplense_hf.data.staging import check_replaceable, replaced_folder
+    from deeplense_hf.inference.ensemble import ENSEMBLE_FILE
     from deeplense_hf.inference.predictor import Predictor
 
     from .card import render_card
     from .examples import write_examples
 
+    if (Path(options.model) / ENSEMBLE_FILE).is_file():
+        raise ValueError(f"{options.model} is an ensemble, which has no training to tell of; release its members.")
     disable_progress_bar()  # bars of loading and saving weights, which take no time
     run, folder = Path(options.model), Path(options.output_dir) / options.name
     check_replaceable(folder, RELEASE_FILE, "a release", options.overwrite, "--output_dir or --name")
@@ -121,7 +128,7 @@ def make_release(options: ReleaseOptions) -> None:
         about = Release(
             options.name,
             report.model,
-            options.licence,
+            options.licence or (read_release(run).licence if (run / RELEASE_FILE).is_file() else _LICENCE),
             sum(parameter.numel() for parameter in predictor.model.parameters()),
             write_examples(predictor, report.dataset, _images(run, predictor, report), place / EXAMPLES),
             tuple(baseline.model for baseline in baselines),

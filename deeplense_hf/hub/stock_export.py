@@ -81,7 +81,7 @@ def export_stock(options: ExportOptions) -> None:
     from deeplense_hf.inference.predictor import Predictor
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
 
-    from .release import copy_training
+    from .release import copy_training, public_name
     from .stock_card import render_stock_card
 
     disable_progress_bar()
@@ -112,7 +112,7 @@ def export_stock(options: ExportOptions) -> None:
             pictures,
             output_dir=figures,
             model_name=f"{options.owner}/{options.name}",
-            dataset_name=f"{name}, as 8-bit pictures",
+            dataset_name=f"{public_name(name)}, as 8-bit pictures",
         )
         (figures / "metrics.json").rename(place / "metrics.json")
         difference = _largest_difference(predictor, reloaded, pictures)

@@ -227,7 +227,7 @@ class Predictor:
         config = {
             key: value
             for key, value in self.model.config.to_dict().items()
-            if key not in _UNRELATED and not (value is None and key in _ABSENT_AT_FIRST)
+            if key not in _UNRELATED and not (key in _ABSENT_AT_FIRST and value == _ABSENT_AT_FIRST[key])
         }
         settings = {key: value for key, value in self.processor.to_dict().items() if key not in _UNRELATED}
         digest.update(json.dumps([config, settings], sort_keys=True, default=str).encode())
@@ -249,8 +249,8 @@ _UNRELATED = frozenset(
 )
 """Settings that say where a model came from or what `Trainer` did with it, not what it computes."""
 
-_ABSENT_AT_FIRST = frozenset({"interval_factors_95"})
-"""Settings younger than released models; without a value a model answers as it did before, under the same hash."""
+_ABSENT_AT_FIRST: dict[str, Any] = {"interval_factors_95": None, "joint_temperature": 1.0, "band_adapter": False}
+"""Settings younger than saved models; with these values a model answers as it did before, under the same hash."""
 
 
 def select_device(device: str | torch.device) -> torch.device:

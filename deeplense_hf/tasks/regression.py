@@ -47,6 +47,7 @@ class RegressionTask(Task):
     losses: ClassVar[tuple[str, ...]] = ("gaussian_nll", "beta_nll", "huber", "mse")
     metric_for_best_model: ClassVar[str] = "r2"
     lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "mae", "rmse", "width_")
+    neither_is_better: ClassVar[tuple[str, ...]] = ("bias_", "coverage_")
 
     target_names: tuple[str, ...]
     target_units: tuple[str, ...]

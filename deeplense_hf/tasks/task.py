@@ -84,6 +84,7 @@ class Task(ABC):
         losses: Names of the losses that fit, the default first; see `training.losses`.
         metric_for_best_model: Score on the validation split by which the best checkpoint is chosen.
         lower_is_better: Beginnings of the names of scores of which a smaller one is better.
+        neither_is_better: Beginnings of the names of scores that are best at a value between.
         has_targets: Whether a model learns from targets, or from the images alone.
     """
 
@@ -93,6 +94,7 @@ class Task(ABC):
     losses: ClassVar[tuple[str, ...]]
     metric_for_best_model: ClassVar[str]
     lower_is_better: ClassVar[tuple[str, ...]] = ("loss",)
+    neither_is_better: ClassVar[tuple[str, ...]] = ()
     has_targets: ClassVar[bool] = True
 
     @classmethod
@@ -104,7 +106,12 @@ class Task(ABC):
 
         Returns:
             False for errors, losses and widths.
+
+        Raises:
+            ValueError: If neither end of the score is best.
         """
+        if score.removeprefix("eval_").startswith(cls.neither_is_better):
+            raise ValueError(f"'{score}' is best at a value between; choose models by another score.")
         return not score.removeprefix("eval_").startswith(cls.lower_is_better)
 
     @classmethod

@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+# statistics of normalisations
+_AVERAGED_BUFFERS = ("running_mean", "running_var")
 # a checkpoint's model.safetensors holds the average, as does the folder of the finished model
 RAW_WEIGHTS_FILE = "raw_weights.safetensors"
 
@@ -38,6 +40,10 @@ class MovingAverage:
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         self.averaged.multi_avg_fn = get_ema_multi_avg_fn(decay)
         self.averaged.update_parameters(self.model)
+        for (name, kept), now in zip(self.averaged.module.named_buffers(), self.model.buffers(), strict=True):
+            # tables of indices, counts and what is remembered of images have no average
+            if not name.endswith(_AVERAGED_BUFFERS):
+                kept.copy_(now)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -92,7 +98,10 @@ class MovingAverage:
         """
         path = folder / RAW_WEIGHTS_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: the run to resume kept no moving average; give the same --ema_decay.")
+            raise FileNotFoundError(
+                f"{path}: there is no moving average that this version can read: the run had no ema_decay, or was "
+                "begun with an earlier version; start it again, or resume it with that one."
+            )
         with safe_open(path, framework="pt") as file:
             self.adopt(int(file.metadata()["steps"]))
         self.model.load_state_dict(load_file(path))

@@ -1,8 +1,8 @@
 """Progressive learning: which images a run shows, in which order and size.
 
 Samplers have a constant length, since `Trainer` counts the steps of an epoch once: an epoch always has as many images
-as the data set, and where fewer are active they come more than once, none again before the others. What is active is
-decided anew at every place of an epoch's order, by the share of the run that is done there, so that runs of one long
+as the data set, and where fewer are active they come more than once in it, none again before the others. What is active
+is decided anew at every place of an epoch's order, by the share of the run that is done there, so that runs of one long
 epoch move too. Everything follows from seed, epoch, place and the losses of earlier epochs, so that all processes
 choose alike, however far ahead they fetch images, and a resumed run goes on as if it had not been interrupted.
 """
@@ -196,7 +196,10 @@ class LossSampler(EpochSampler):
         """
         path = folder / LOSSES_FILE
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: the run to resume kept no losses; give the same --curriculum.")
+            raise FileNotFoundError(
+                f"{path}: there are no losses that this version can read: the run had no such curriculum, or was begun "
+                "with an earlier version; start it again, or resume it with that one."
+            )
         with np.load(path, allow_pickle=False) as saved:
             self.losses, self._chosen_by = saved["losses"], saved["chosen_by"]
             self.epoch = int(saved["epoch"])

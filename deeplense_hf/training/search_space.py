@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-import itertools
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,11 +191,13 @@ def checked_space(path: Path, space: Space, options: Sequence[Any]) -> Space:
         others = {other: typed[other].samples for other in typed if other != name}
         for value in entry.samples:
             reason = _refusal(options, {name: value})
-            rests = itertools.islice(itertools.product(*others.values()), _COMBINATIONS) if reason else ()
+            # drawn, since the first of many combinations differ in the last options alone
+            generator = random.Random(0)
+            drawn = (
+                {other: generator.choice(samples) for other, samples in others.items()} for _ in range(_COMBINATIONS)
+            )
             # what does not go with the options that all trials share may go with those that are drawn
-            if reason and all(
-                _refusal(options, {name: value, **dict(zip(others, rest, strict=True))}) for rest in rests
-            ):
+            if reason and all(_refusal(options, {**rest, name: value}) for rest in drawn):
                 raise ValueError(f"{path}: {name}={value!r} cannot be tried: {reason}")
     return typed
 

@@ -103,7 +103,7 @@ def use_metric_of(task: Task | type[Task], arguments: LensTrainingArguments) -> 
     """
     if arguments.metric_is_default:
         arguments.metric_for_best_model = task.metric_for_best_model
-    if arguments.metric_is_default or "greater_is_better" not in arguments.changed():
+    if "greater_is_better" not in arguments.changed():
         # transformers knows it of losses alone
         arguments.greater_is_better = task.greater_is_better(str(arguments.metric_for_best_model))
 

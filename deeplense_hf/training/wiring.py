@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from datasets import Dataset, DatasetDict
 from transformers import EarlyStoppingCallback, EvalPrediction
 
@@ -15,7 +16,7 @@ from deeplense_hf.data.schema import IMAGE
 from deeplense_hf.tasks.task import References, Task, groups_of
 
 from .arguments import LensTrainingArguments
-from .batches import LensBatchDataset, LensCollator, Mixing
+from .batches import LensBatchDataset, LensCollator, Mixing, smaller_images
 from .callbacks import DataEpochCallback
 from .curriculum import CURRICULA, Balanced, EpochSampler, difficulty_of_visibility, progressive_size
 from .distillation import Teachers
@@ -291,10 +292,38 @@ def _image_side(
     if method_options.progressive_size == 1.0:
         return None
     _, height, width = splits["validation"].features[IMAGE].shape
-    final = min(processor.output_size(height, width)) if hasattr(processor, "output_size") else min(height, width)
-    return partial(
+    size = processor.output_size(height, width) if hasattr(processor, "output_size") else (height, width)
+    final = min(size)
+    schedule = partial(
         progressive_size,
         final=final,
         start=method_options.progressive_size,
         multiple_of=model.config.output_stride,
     )
+    _check_size(model, schedule(0.0), size)
+    return schedule
+
+
+def _check_size(model: Any, side: int, size: tuple[int, int]) -> None:
+    """Refuse a model that takes images of one size alone, before the first step.
+
+    Args:
+        model: The model.
+        side: Shorter side of the first images [pixels].
+        size: Height and width of the last ones [pixels].
+
+    Raises:
+        ValueError: If it does not take the first ones.
+    """
+    images = torch.zeros(1, model.config.num_channels, *size, device=model.device, dtype=model.dtype)
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(**smaller_images(images, side))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"progressive_size makes images of {side} pixels, which the model does not take "
+            f"({' '.join(str(error).split())[:100]}); leave it out."
+        ) from None
+    finally:
+        model.train(training)

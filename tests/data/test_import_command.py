@@ -107,7 +107,7 @@ def test_bad_files_are_reported_and_the_rest_is_imported(
     assert "is refused: its pickle asks for 'posix.system'" in reasons["vort/hostile.npy"]
     assert "is cut off" in reasons["no/cut.npy"]
     assert reasons["no/empty.npy"] == "empty.npy is empty."
-    assert "is not a complete png file" in reasons["no/picture.png"]
+    assert "cannot be read as a complete png file" in reasons["no/picture.png"]
     assert "256 of 256 pixels are NaN" in reasons["sphere/nan.npy"]
     assert "(1, 16, 20) differs from the commonest, (1, 16, 16)" in reasons["sphere/wide.npy"]
     assert reasons["sphere/stack.npy#7"] == "stack.npy#7: 256 of 256 pixels are NaN or infinite."

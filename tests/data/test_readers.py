@@ -265,7 +265,7 @@ def test_no_other_decoder_is_reached_by_a_false_ending(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     # PostScript would be handed to Ghostscript, which is a program of its own
     PIL.Image.fromarray(np.zeros((20, 20), np.uint8)).save(path, format="EPS")
-    with pytest.raises(ValueError, match=r"^x\.jpg is not a complete jpg file"):
+    with pytest.raises(ValueError, match=r"^x\.jpg cannot be read as a complete jpg file"):
         read_images(path)
 
 
