@@ -177,8 +177,14 @@ def _check_tiles(content: bytes, part: _Part, rows: int) -> None:
         raise ValueError(f"it is compressed by {compression!r}, not by RICE or GZIP; unpack it with funpack first")
     axes = part.shape
     tile = [part.number(f"ZTILE{axis}", size if axis == 1 else 1) for axis, size in enumerate(axes, start=1)]
+    # astropy writes tiles that are larger than the image
+    tile = [min(side, size) for side, size in zip(tile, axes, strict=True)]
     tiles = math.prod(math.ceil(size / max(side, 1)) for size, side in zip(axes, tile, strict=True))
-    if min(tile) < 1 or tiles > _MOST_TILES or any(side > size for side, size in zip(tile, axes, strict=True)):
+    if tiles > _MOST_TILES:
+        raise ValueError(
+            f"it is compressed in {tiles:,} tiles, at most {_MOST_TILES:,} are taken; unpack it with funpack"
+        )
+    if min(tile) < 1:
         raise ValueError(f"its tiles of shape {tuple(reversed(tile))} do not fit its image")
     table = np.frombuffer(content, np.uint8, rows, part.data).reshape(part.number("NAXIS2"), part.number("NAXIS1"))
     heap = memoryview(content)[part.data + part.number("THEAP", rows) : part.data + rows + part.number("PCOUNT")]
