@@ -211,7 +211,7 @@ def test_an_absent_branch_is_said() -> None:
 def test_a_release_goes_to_the_place_that_its_card_names(marker: str, command: str, tmp_path: Path) -> None:
     folder = small(tmp_path / "release")
     (folder / marker).write_text(json.dumps({"repo_id": REPOSITORY}))
-    with pytest.raises(ValueError, match=f"is made for {REPOSITORY}.*{re.escape(command.format(folder=folder))}$"):
+    with pytest.raises(ValueError, match=f"is made for {REPOSITORY}.*{re.escape(command.format(folder=folder))}"):
         push_model(PushOptions(str(folder), repo_id="you/x", dry_run=True))
     (folder / marker).write_text("[]")
     with pytest.raises(ValueError, match=f"{marker} is damaged"):
