@@ -40,5 +40,24 @@ def test_average_of_weights_and_statistics(tmp_path: Path) -> None:
         one.update()
         one.apply()
     torch.testing.assert_close(resumed.model[0].weight, average.model[0].weight, rtol=0, atol=0)
-    with pytest.raises(FileNotFoundError, match="kept no moving average"):
+    with pytest.raises(FileNotFoundError, match="no moving average that this version can read"):
         resumed.resume(tmp_path / "elsewhere")
+
+
+def test_what_has_no_average_is_kept() -> None:
+    class Model(nn.Module):
+        """As some of timm's, with a table of indices, and as anomaly models, with places for images."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.register_buffer("indices", torch.arange(1000))
+            self.register_buffer("references", torch.full((3, 2), torch.inf))
+
+    model = Model()
+    average = MovingAverage(model, 0.999)
+    for _ in range(20):
+        average.update()
+    average.apply()
+    assert torch.equal(model.indices, torch.arange(1000))
+    assert model.references.isposinf().all()

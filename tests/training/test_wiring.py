@@ -13,7 +13,7 @@ from deeplense_hf.data.schema import PIXEL_SCALE, SYSTEM_ID
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.registry import TASKS
-from deeplense_hf.training import setup
+from deeplense_hf.training import setup, wiring
 from deeplense_hf.training.run import run_training
 from deeplense_hf.training.setup import use_metric_of
 
@@ -125,3 +125,25 @@ def test_errors_are_better_when_they_are_smaller(task: str, words: list[str], la
     arguments = parse_options("train", ["--output_dir", str(tmp_path), "--use_cpu", *words])[3]
     use_metric_of(TASKS[task], arguments)
     assert arguments.greater_is_better is larger
+
+
+def test_scores_that_are_best_between_choose_no_model(tmp_path: Path) -> None:
+    words = ["--output_dir", str(tmp_path), "--use_cpu", "--metric_for_best_model", "bias_einstein_radius"]
+    with pytest.raises(ValueError, match="'bias_einstein_radius' is best at a value between"):
+        use_metric_of(TASKS["regression"], parse_options("train", words)[3])
+
+
+def test_growing_images_are_tried_before_the_first_step() -> None:
+    class OneSize(torch.nn.Module):
+        """As timm's transformers: of one size alone, which an assertion says."""
+
+        config, device, dtype = build_config("deeplense-swin-test"), "cpu", torch.float32
+
+        def forward(self, pixel_values: torch.Tensor, interpolate_pos_encoding: bool = False) -> None:
+            assert pixel_values.shape[-1] == 32, "Input height doesn't match model"
+
+    model = OneSize().train()
+    with pytest.raises(ValueError, match=r"makes images of 16 pixels, which the model does not take \(Input height"):
+        wiring._check_size(model, 16, (32, 32))
+    assert model.training
+    wiring._check_size(model, 32, (32, 32))
