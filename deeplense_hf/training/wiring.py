@@ -319,7 +319,7 @@ def _check_size(model: Any, side: int, size: tuple[int, int]) -> None:
     training = model.training
     try:
         with torch.no_grad():
-            model.eval()(**smaller_images(images, side))
+            model.eval()(**{"pixel_values": images, **smaller_images(images, side)})
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"progressive_size makes images of {side} pixels, which the model does not take "
