@@ -14,8 +14,10 @@ from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
+from deeplense_hf.tasks.task import finite_rows
 
 _HAS_DECODER = ("anomaly_detection", "masked_image_modeling")
+NOT_A_NUMBER = "the model's answer is not a number."
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,15 @@ def explanation_for(
 
 
 def _answer(predictor: Predictor, image: NDArray[np.float32], pixel_scale: float | None) -> dict[str, Any]:
-    """Return the fields of `ModelAnswer` that a model fills."""
+    """Return the fields of `ModelAnswer` that a model fills.
+
+    Raises:
+        ValueError: If the model refuses the image, or its answer is not a number.
+    """
     scales = None if pixel_scale is None else np.array([pixel_scale], dtype=np.float32)
     answers = predictor.answers(image[None], scales)
+    if not finite_rows(answers).all():
+        raise ValueError(NOT_A_NUMBER)
     table = {name: values[0] for name, values in predictor.task.table(answers).items()}
     if PROBABILITIES in answers:
         return {

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.inference.spreadsheets import spreadsheet_safe
+from deeplense_hf.tasks.task import finite_rows
 
-from .answers import Models
+from .answers import NOT_A_NUMBER, Models
 from .subjects import choose_bands
 from .uploads import UploadedImage
 
@@ -115,16 +116,19 @@ def _answers(
 ) -> list[dict[str, Any] | str]:
     """Return the columns of each image, or why there are none; a refused batch is asked about one by one."""
     try:
-        table = predictor.task.table(predictor.answers(images, scales))
+        answers = predictor.answers(images, scales)
     except ValueError as error:
         if len(images) == 1:
             return [" ".join(str(error).split())]
         singles = [slice(number, number + 1) for number in range(len(images))]
         return [_answers(predictor, images[one], None if scales is None else scales[one])[0] for one in singles]
+    finite, table = finite_rows(answers), predictor.task.table(answers)
     return [
         {
             name: round(values[row], 4) if isinstance(values[row], float) else values[row]
             for name, values in table.items()
         }
+        if finite[row]
+        else NOT_A_NUMBER
         for row in range(len(images))
     ]

@@ -21,6 +21,7 @@ from deeplense_hf.demo.tables import answer_table
 from deeplense_hf.demo.uploads import UploadedImage, read_uploads
 from deeplense_hf.demo.words import answers_html, note_html, occlusion_html
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map, seen_window
+from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.simulation.recipes import get_recipe
 from deeplense_hf.simulation.simulator import simulate_batch
@@ -294,3 +295,19 @@ def test_the_space_is_complete(repository_root: Path) -> None:
     compile(code, "app.py", "exec")
     assert all(f'"{model}"' in code for model in head["models"])
     assert "deeplense-hf[demo]" in (folder / "requirements.txt").read_text()
+
+
+def test_answers_that_are_no_numbers_are_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Predictor.answers
+
+    def broken(self: Predictor, images: np.ndarray, *scales: Any) -> dict[str, np.ndarray]:
+        return {name: np.full_like(part, np.nan) for name, part in answers(self, images, *scales).items()}
+
+    monkeypatch.setattr(Predictor, "answers", broken)
+    image = draw_lens(DrawnLens())[0]
+    names = list(models.names)[:1]
+    (answer,) = answers_for(models, names, image, 0.05)
+    assert answer.refused == "the model's answer is not a number."
+    table, silent = answer_table(models, names, [UploadedImage("lens.npy", image, 0.05)], [], None)
+    assert silent == 1
+    assert table["error"][0] == f"{names[0]}: the model's answer is not a number."
