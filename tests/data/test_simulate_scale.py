@@ -112,7 +112,12 @@ def test_an_interruption_ends_the_workers(
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(tqdm, "update", interrupt)
-    assert simulate(tmp_path / "set", "--images_per_class", "9", "--num_workers", "2") == 130
+    # what a shell starts in the background ignores interruptions
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert simulate(tmp_path / "set", "--images_per_class", "9", "--num_workers", "2") == 130
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert "interrupted; finished work is kept" in capsys.readouterr().err
     assert len(set(workers)) == 2
     assert not any(process.is_running() for process in workers)
