@@ -37,7 +37,7 @@ def render_stock_card(folder: Path) -> str:
         answers=texts.answers.format(subject=facts.subject(report)),
         model_type=facts.config["model_type"],
         summary=summary(report),
-        processing=repr(about.processing),
+        processing=[(name, repr(value).replace("'", '"')) for name, value in about.processing.items()],
         results=results_table(report, [], []),
         report=report,
         data=facts.data(),
