@@ -14,7 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "augmentation": set(),
     "models": set(),
     "lens_metrics": set(),
-    # the bounds within which FITS is read live with the remote code, which can import nothing
+    # the bounds within which files are read live with the remote code, which can import nothing
     "data": {"simulation", "models"},
     "tasks": {"data", "models", "lens_metrics"},
     "inference": {"data", "models", "tasks"},

@@ -20,9 +20,6 @@ from .safe_numpy import MAX_BYTES, load_npy, load_npz, npz_shapes
 
 _IMAGE_KEYS = ("image", "images", "img", "imgs", "data", "arr_0", "x")
 """Names that image arrays have in `.npz` and HDF5 files; another name is taken if it is the only image."""
-_PICTURE_FORMATS = ("JPEG", "PNG", "TIFF")
-_MOST_PICTURE_NUMBERS = 2**26
-"""Pixels times bands of a picture: 8192 x 8192."""
 _DOUBLE_ENDINGS = (".fits.gz", ".fits.fz")
 _ARCSEC_PER_DEGREE = 3600.0
 
@@ -247,9 +244,12 @@ def _open_npz(path: Path) -> Iterator[OpenFile]:
 def _open_picture(path: Path) -> Iterator[OpenFile]:
     import PIL.Image
 
+    from deeplense_hf.models.fits_images import MOST_NUMBERS
+    from deeplense_hf.models.image_files import PICTURE_FORMATS
+
     try:
-        with PIL.Image.open(path, formats=_PICTURE_FORMATS) as picture:
-            if math.prod(picture.size) * len(picture.getbands()) > _MOST_PICTURE_NUMBERS:
+        with PIL.Image.open(path, formats=PICTURE_FORMATS) as picture:
+            if math.prod(picture.size) * len(picture.getbands()) > MOST_NUMBERS:
                 size = f"{picture.width} x {picture.height}"
                 raise UnreadableImageError(f"{path.name} has {size} pixels; cut the lens out.")
             plain = picture.mode in ("1", "L", "F", "I", "RGB") or picture.mode.startswith("I;16")

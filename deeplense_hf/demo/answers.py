@@ -14,10 +14,9 @@ from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
-from deeplense_hf.tasks.task import finite_rows
+from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
 
 _HAS_DECODER = ("anomaly_detection", "masked_image_modeling")
-NOT_A_NUMBER = "the model's answer is not a number."
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.inference.spreadsheets import spreadsheet_safe
-from deeplense_hf.tasks.task import finite_rows
+from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
 
-from .answers import NOT_A_NUMBER, Models
+from .answers import Models
 from .subjects import choose_bands
 from .uploads import UploadedImage
 

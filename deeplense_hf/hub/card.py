@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .public_names import dataset_id, dataset_name
+
 if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport, Measurement
 
@@ -107,16 +109,14 @@ def headline_metadata(
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    from .card_facts import dataset_id
-
     owner, _, name = repo_id.partition("/")
     results = [
         EvalResult(
             task_type=texts.pipeline_tag or report.task.replace("_", "-"),
-            dataset_type=dataset_id(report.dataset, owner) or _recipe(report.dataset),
-            dataset_name=_recipe(report.dataset),
+            dataset_type=dataset_id(report.dataset, owner) or dataset_name(report.dataset),
+            dataset_name=dataset_name(report.dataset),
             # else the Hub takes all that is said of one data set for the same claim
-            dataset_config=_recipe(report.dataset).partition(", ")[2] or None,
+            dataset_config=dataset_name(report.dataset).partition(", ")[2] or None,
             dataset_split=report.split,
             metric_type=kind,
             metric_value=value,
@@ -208,17 +208,12 @@ def summary(report: "EvaluationReport") -> str:
     rows = [(title, name) for title, name, _ in headline(report, TASK_TEXTS[report.task])[:2]]
     # a task without a headline has one score
     scores = "; ".join(f"{title} {_number(report.metrics[name])}" for title, name in rows or report.report_rows[:1])
-    return f"On {report.n:,} images of `{_recipe(report.dataset)}`, split {report.split}: {scores}."
+    return f"On {report.n:,} images of `{dataset_name(report.dataset)}`, split {report.split}: {scores}."
 
 
 def versions(report: "EvaluationReport") -> str:
     """Return what computed the numbers."""
     return ", ".join(f"{name} {version}" for name, version in report.library_versions.items())
-
-
-def _recipe(dataset: str) -> str:
-    """Return the name of a data set without saying that it was simulated while training."""
-    return dataset.removeprefix("simulate:")
 
 
 def _example(example: Any) -> dict[str, str]:
@@ -299,7 +294,9 @@ def results_table(
 def _described(report: "EvaluationReport") -> str:
     """Return what was evaluated on."""
     counts = ", ".join(f"{count:,} {name}" for name, count in report.class_counts.items() if count)
-    return f"`{_recipe(report.dataset)}`, split {report.split}, {report.n:,} images{f' ({counts})' if counts else ''}"
+    return (
+        f"`{dataset_name(report.dataset)}`, split {report.split}, {report.n:,} images{f' ({counts})' if counts else ''}"
+    )
 
 
 def _number(measurement: "Measurement") -> str:

@@ -1,15 +1,15 @@
 """What a card tells of images and training, from the options, configuration and record in a release folder."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .public_names import dataset_name, hub_id, recipe_of
+
 if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport
-    from deeplense_hf.simulation.recipes import Recipe
 
 _WATTS_OF_A_CORE = 10
 # what a reader wants to see of the options of every task; the others are in the file
@@ -69,18 +69,17 @@ class Facts:
     @property
     def dataset(self) -> str:
         """Data set of the training, without saying that it was simulated meanwhile."""
-        return str(self.options["dataset"]).removeprefix("simulate:")
+        return dataset_name(str(self.options["dataset"]))
 
     @property
     def base_model(self) -> str | None:
         """Hub id of the model that the training started from."""
-        name = str(self.options["model"])
-        return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
+        return hub_id(str(self.options["model"]))
 
     @property
     def learnt_from(self) -> str:
         """Which images the model learnt from, in a sentence."""
-        recipe = _recipe(self.dataset)
+        recipe = recipe_of(self.dataset)
         if recipe is None:
             return f"It was trained on images of `{self.dataset}`."
         description = recipe.description.rstrip(".")
@@ -160,7 +159,7 @@ class Facts:
     def takes(self) -> str:
         """Return which images the model was made for, in a sentence."""
         bands = int(self.config.get("num_channels", 1))
-        recipe = _recipe(self.dataset)
+        recipe = recipe_of(self.dataset)
         text = f"It takes images of {bands} band{'s' if bands > 1 else ''}"
         if recipe is not None:
             camera, names = recipe.instrument, recipe.instrument_name.replace("+", ", ")
@@ -180,7 +179,7 @@ class Facts:
         """Return where the images come from."""
         name, seed, count = self.dataset, self.options["simulation_seed"], self.options["images_per_class"]
         command = f"`deeplense-hf simulate --recipe {name} --seed {seed} --images_per_class {count}`"
-        if _recipe(name) is None:
+        if recipe_of(name) is None:
             return (
                 f"The images of `{name}`. Where it has no validation and test split of its own, a tenth of the systems "
                 f"each was held out (seed {seed}). A system never lies in two splits."
@@ -224,7 +223,7 @@ class Facts:
         Returns:
             Names and values.
         """
-        unused = () if _recipe(self.dataset) else ("images_per_class", "simulation_seed")
+        unused = () if recipe_of(self.dataset) else ("images_per_class", "simulation_seed")
         names = [name for name in (*_SHOWN_OPTIONS, *of_task) if name not in unused]
         wanted = [name for name in names if self.options.get(name) not in (None, [], "")]
         return [(name, _cell(self.options[name])) for name in wanted]
@@ -268,7 +267,7 @@ class Facts:
 
         from .card_texts import EQUAL_CLASSES, SIMULATED
 
-        recipe = _recipe(self.dataset)
+        recipe = recipe_of(self.dataset)
         if recipe is None:
             return []
         general = [SIMULATED]
@@ -292,29 +291,6 @@ class Facts:
             f"is outside what the model knows, and {elsewhere}.",
             *general,
         ]
-
-
-def dataset_id(dataset: str, owner: str) -> str | None:
-    """Return the place of a data set on the Hub.
-
-    Args:
-        dataset: Recipe, Hub id, or name of a folder.
-        owner: Owner of the release.
-
-    Returns:
-        The Hub id; None of a folder, which nobody else has.
-    """
-    name = dataset.removeprefix("simulate:").partition(",")[0]
-    if _recipe(name) is not None:
-        return f"{owner}/deeplense-{name.replace('_', '-')}"
-    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
-
-
-def _recipe(name: str) -> "Recipe | None":
-    """Return the recipe of that name, if there is one."""
-    from deeplense_hf.simulation.recipes import RECIPES
-
-    return RECIPES.get(name)
 
 
 def _effort(record: Mapping[str, Any]) -> str:

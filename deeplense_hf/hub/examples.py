@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .public_names import recipe_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -47,10 +49,9 @@ def example_images(
     Returns:
         By class, an image `(bands, height, width)` and its parameters; nothing for what is no recipe.
     """
-    from deeplense_hf.simulation.recipes import RECIPES
     from deeplense_hf.simulation.simulator import simulate_batch
 
-    recipe = RECIPES.get(dataset.removeprefix("simulate:"))
+    recipe = recipe_of(dataset)
     if recipe is None:
         return {}
     images: dict[str, tuple[NDArray[np.float32], dict[str, float]]] = {}
@@ -101,15 +102,17 @@ def write_examples(
 
     from deeplense_hf.data.display import picture
     from deeplense_hf.models.image_files import image_from_bytes
-    from deeplense_hf.simulation.recipes import get_recipe
 
+    recipe = recipe_of(dataset)
+    if recipe is None:
+        return ()
     examples = []
     for name, (image, truth) in images.items():
         place.mkdir(exist_ok=True)
         np.save(place / f"{name}.npy", image)
         content = linear_picture(image[0]) if len(image) == 1 else picture(image)
         (place / f"{name}.png").write_bytes(content)
-        scale = get_recipe(dataset.removeprefix("simulate:")).instrument.pixel_scale
+        scale = recipe.instrument.pixel_scale
         of_picture = {}
         if len(image) == 1:
             numbers = np.asarray(image_from_bytes(content, name), dtype=np.float32).reshape(image.shape)

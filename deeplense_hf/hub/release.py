@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .examples import EXAMPLES, Example
+from .public_names import public_name
 
 if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport
@@ -190,19 +191,6 @@ def _write_baseline(run: Path, report: "EvaluationReport", place: Path) -> "Eval
     other.save(place / "metrics.json")
     (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
     return other
-
-
-def public_name(name: str) -> str:
-    """Return how a data set or model may be called in public.
-
-    Args:
-        name: Recipe, named size, Hub id or local path.
-
-    Returns:
-        The last part of a local path, which is nobody's business; other names stay as they are.
-    """
-    local = Path(name).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
-    return re.split(r"[\\/]", name.rstrip("\\/"))[-1] if local or Path(name).exists() else name
 
 
 def _images(run: Path, predictor: "Predictor", report: "EvaluationReport") -> Any:

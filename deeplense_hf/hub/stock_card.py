@@ -17,16 +17,18 @@ def render_stock_card(folder: Path) -> str:
         FileNotFoundError: If a file is missing.
         ValueError: If one is damaged.
     """
+    from deeplense_hf.evaluation.report import EvaluationReport
+
     from .card import headline_metadata, render, results_table, summary, versions
     from .card_facts import Facts
     from .card_texts import EVERY_IMAGE, TASK_TEXTS
-    from .stock_export import STOCK_FILE, StockExport, scores_of
+    from .stock_export import STOCK_FILE, StockExport
 
     try:
         about = StockExport(**json.loads((folder / STOCK_FILE).read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{folder / STOCK_FILE} is damaged ({error}); export the model again.") from None
-    report = scores_of(folder)
+    report = EvaluationReport.load(folder / "metrics.json")
     texts, facts = TASK_TEXTS[report.task], Facts.read(folder)
     widget = list(zip(about.example_classes, about.example_answers, strict=True))
     return render(

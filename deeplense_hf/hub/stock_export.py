@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
-    from deeplense_hf.evaluation.report import EvaluationReport
     from deeplense_hf.inference.predictor import Predictor
 
 STOCK_FILE = "stock.json"
@@ -81,7 +80,8 @@ def export_stock(options: ExportOptions) -> None:
     from deeplense_hf.inference.predictor import Predictor
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
 
-    from .release import copy_training, public_name
+    from .public_names import dataset_name, public_name
+    from .release import copy_training
     from .stock_card import render_stock_card
 
     disable_progress_bar()
@@ -94,7 +94,7 @@ def export_stock(options: ExportOptions) -> None:
         size={"height": height, "width": width}, do_resize=True, do_rescale=True, do_normalize=False
     )
     trained = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
-    name = str(options.dataset or trained["dataset"]).removeprefix("simulate:")
+    name = dataset_name(str(options.dataset or trained["dataset"]))
     count = None if options.dataset else trained.get("images_per_class")
     splits = load_lenses(name, seed=trained.get("simulation_seed", 0), images_per_class=count)
     if "test" not in splits:
@@ -255,10 +255,3 @@ def _write_examples(
         row = stock.probabilities(colour)[0].tolist()
         answers.append({label: round(value, 4) for label, value in zip(stock.class_names, row, strict=True)})
     return tuple(images), tuple(answers)
-
-
-def scores_of(folder: Path) -> "EvaluationReport":
-    """Read the scores in an export's folder."""
-    from deeplense_hf.evaluation.report import EvaluationReport
-
-    return EvaluationReport.load(folder / "metrics.json")

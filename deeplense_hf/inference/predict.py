@@ -213,7 +213,7 @@ def _answer_alike(group: list["InputImage"], predictor: "Answerer") -> list["Pre
     """Answer for images of one shape; if the batch is refused, find out which image is to blame."""
     import numpy as np
 
-    from deeplense_hf.tasks.task import finite_rows
+    from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
 
     from .prediction_store import PredictionRow
 
@@ -232,6 +232,6 @@ def _answer_alike(group: list["InputImage"], predictor: "Answerer") -> list["Pre
     return [
         PredictionRow(image.path, image.index, {name: column[row] for name, column in table.items()}, None)
         if finite[row]
-        else PredictionRow(image.path, image.index, None, f"{image.path}: the model's answer is not a number.")
+        else PredictionRow(image.path, image.index, None, f"{image.path}: {NOT_A_NUMBER}")
         for row, image in enumerate(group)
     ]

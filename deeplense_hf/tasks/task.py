@@ -294,6 +294,10 @@ class Task(ABC):
         return {name: float(value[0]) for name, value in scores.items() if np.isfinite(value[0])}
 
 
+NOT_A_NUMBER = "the model's answer is not a number."
+"""What is said of an image without a finite answer."""
+
+
 def finite_rows(answers: Arrays) -> NDArray[np.bool_]:
     """Tell which images a model has an answer for; one that is not a number is none, and must not be ranked.
 
