@@ -22,7 +22,6 @@ from .staging import Staging
 
 if TYPE_CHECKING:
     from deeplense_hf.simulation.recipes import Recipe
-    from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
     from .simulate import SimulateOptions
 
@@ -278,7 +277,7 @@ def _own_device(device: str) -> str:
     return f"cuda:{int(os.environ['LOCAL_RANK']) % max(1, torch.cuda.device_count())}"
 
 
-def _recipe_table(recipe: "Recipe | SceneRecipe") -> str:
+def _recipe_table(recipe: "Recipe") -> str:
     """Every field of the recipe, the quirks of the published data among them, as a table."""
     rows = [row for row in _rows_of(recipe, "") if row[0] not in ("`name`", "`description`")]
     module = type(recipe).__module__.rpartition(".")[2]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datasets import Features
 
     from deeplense_hf.simulation.recipes import Recipe
-    from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Job:
     device: str
 
 
-def recipe_of(job: Job, split: str) -> "Recipe | SceneRecipe":
+def recipe_of(job: Job, split: str) -> "Recipe":
     """Return the recipe of a job, in the command as in its workers.
 
     Args:
@@ -65,7 +64,7 @@ def recipe_of(job: Job, split: str) -> "Recipe | SceneRecipe":
 
 
 @lru_cache(maxsize=1)
-def _recipe_with_galaxies(name: str, source_galaxies: str | None) -> "Recipe | SceneRecipe":
+def _recipe_with_galaxies(name: str, source_galaxies: str | None) -> "Recipe":
     from deeplense_hf.simulation.recipes import RECIPES, get_recipe
     from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
@@ -84,7 +83,7 @@ def _recipe_with_galaxies(name: str, source_galaxies: str | None) -> "Recipe | S
     return replace(recipe, galaxies=load_galaxies(source_galaxies, pixel_scale=1.0))
 
 
-def features_of(recipe: "Recipe | SceneRecipe") -> "Features":
+def features_of(recipe: "Recipe") -> "Features":
     """Return the features of a recipe's data set.
 
     Args:
@@ -127,9 +126,7 @@ def write_shard(job: Job, shard: Shard, advance: Callable[[int], None]) -> None:
             write(as_table(records, declared))
 
 
-def simulate_records(
-    recipe: "Recipe | SceneRecipe", job: Job, systems: Systems, advance: Callable[[int], None]
-) -> RecordBatch:
+def simulate_records(recipe: "Recipe", job: Job, systems: Systems, advance: Callable[[int], None]) -> RecordBatch:
     """Simulate systems.
 
     Args:
@@ -179,7 +176,7 @@ def _nullable(values: NDArray[Any]) -> NDArray[Any]:
     return texts
 
 
-def _provenance(recipe: "Recipe | SceneRecipe", job: Job, systems: Systems) -> dict[str, Any]:
+def _provenance(recipe: "Recipe", job: Job, systems: Systems) -> dict[str, Any]:
     from . import schema
 
     count = len(systems)

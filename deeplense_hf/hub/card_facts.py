@@ -262,8 +262,9 @@ class Facts:
 
     def limits(self) -> list[str]:
         """Return what a user must know of the population that the model was trained on, in sentences."""
+        from deeplense_hf.simulation.finding_recipe import FindingRecipe
         from deeplense_hf.simulation.populations import einstein_radius
-        from deeplense_hf.simulation.published_recipe import PublishedRecipe
+        from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
         from .card_texts import EQUAL_CLASSES, SIMULATED
 
@@ -273,8 +274,9 @@ class Facts:
         general = [SIMULATED]
         if self.config.get("task") in ("classification", "lens_finding"):
             general.append(EQUAL_CLASSES)
-        if not isinstance(recipe, PublishedRecipe):
+        if isinstance(recipe, SceneRecipe):
             return general
+        recipe = recipe.lenses if isinstance(recipe, FindingRecipe) else recipe
         radius = float(einstein_radius(recipe, recipe.lens_mass))
         classifies = self.config.get("task") == "classification"
         elsewhere = (

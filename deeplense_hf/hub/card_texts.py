@@ -67,8 +67,7 @@ TASK_TEXTS: dict[str, TaskTexts] = {
         headline=(("roc_auc", "roc_auc"), ("average_precision", "average_precision")),
         options=("loss", "class_balance", "teachers"),
         limits=(
-            "Look-alikes are of the kinds that were simulated (spirals, ellipticals with companions, rings, mergers); "
-            "surveys hold others.",
+            "Look-alikes are of the kinds that the recipe names; surveys hold others.",
             "Where lenses are rarer than in training a probability above one half is mostly a false alarm: choose the "
             "threshold by the rates under Results.",
             _SETS,

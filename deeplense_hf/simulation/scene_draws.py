@@ -12,8 +12,8 @@ from .halo_structure import critical_surface_density, kiloparsec_per_arcsec
 from .instruments import fluxes
 from .look_alikes import Ingredients, LookAlike, draw_look_alike, magnified_flux
 from .priors import draw_direction, draw_in_disc
-from .published_recipe import PublishedRecipe
 from .pyhalo_substructure import HaloRealization, draw_realization
+from .recipes import Recipe
 from .scene_priors import LensLightPrior, LensPrior, PyHaloPrior
 from .scene_recipe import SceneRecipe
 from .subhalo_population import DrawnSubhaloes
@@ -78,7 +78,7 @@ def draw_system(recipe: SceneRecipe, class_name: str, generator: np.random.Gener
         numbers.update(_draw_vortex(recipe, generator, numbers))
     elif class_name == "non_lens":
         system.look_alike = _draw_look_alike(recipe, generator, numbers)
-        numbers.update(dict.fromkeys(_OF_LENSES, math.nan), smooth_einstein_radius=0.0)
+        numbers.update(dict.fromkeys(OF_LENSES, math.nan), smooth_einstein_radius=0.0)
         # a look-alike has galaxies of its own
         system.source_galaxy = ""
     if not recipe.lens_light:
@@ -174,7 +174,7 @@ def galaxies_of(recipe: SceneRecipe) -> GalaxyStamps:
     )
 
 
-def for_split(recipe: PublishedRecipe | SceneRecipe, split: str) -> PublishedRecipe | SceneRecipe:
+def for_split(recipe: Recipe, split: str) -> Recipe:
     """Leave a recipe the real galaxies of one split, so that none is seen in training and in testing.
 
     Args:
@@ -188,7 +188,7 @@ def for_split(recipe: PublishedRecipe | SceneRecipe, split: str) -> PublishedRec
         ValueError: If there are too few galaxies for every split to have some.
         ImportError: If scikit-image, which brings the Hubble Deep Field, is not installed.
     """
-    if isinstance(recipe, PublishedRecipe) or recipe.galaxies is None:
+    if not isinstance(recipe, SceneRecipe) or recipe.galaxies is None:
         return recipe
     return replace(recipe, galaxies=_subset(galaxies_of(recipe), split))
 
@@ -297,13 +297,13 @@ def _mass_within_einstein_radius(recipe: SceneRecipe, macro: dict[str, float]) -
     return math.pi * macro["einstein_radius"] ** 2 * density
 
 
-# What a system without a lens does not have.
-_OF_LENSES = (
+OF_LENSES = (
     "einstein_radius", "velocity_dispersion", "redshift_lens", "redshift_source", "ellipticity_1", "ellipticity_2",
     "shear_1", "shear_2", "source_x", "source_y", "source_magnitude", "source_radius", "sersic_index",
     "source_ellipticity_1", "source_ellipticity_2", "lens_magnitude", "lens_light_radius", "lens_sersic_index",
     "subhalo_count", "subhalo_total_mass", "subhalo_mass_fraction",
 )  # fmt: skip
+"""Columns that a system without a lens does not have."""
 
 
 def _draw_look_alike(recipe: SceneRecipe, generator: np.random.Generator, macro: dict[str, float]) -> LookAlike:

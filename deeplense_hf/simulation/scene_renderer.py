@@ -10,7 +10,8 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from .components import Deflector, Light
-from .instruments import Telescope
+from .finding_recipe import FindingRecipe
+from .instruments import Instrument
 from .point_spread import PointSpread, pixel_kernel
 from .scene_recipe import SceneRecipe
 from .scenes import Scenes
@@ -43,7 +44,7 @@ class Layers:
 
 def render_scenes(
     scenes: Scenes,
-    recipe: SceneRecipe,
+    recipe: SceneRecipe | FindingRecipe,
     *,
     substructure: bool = True,
     dtype: torch.dtype = torch.float32,
@@ -87,7 +88,7 @@ def render_scenes(
     return Layers(layers[0], blurred_points, layers[1])
 
 
-def _steps(count: int, recipe: SceneRecipe, device: torch.device) -> Iterator[slice]:
+def _steps(count: int, recipe: SceneRecipe | FindingRecipe, device: torch.device) -> Iterator[slice]:
     rays = (recipe.instrument.image_size * recipe.supersampling) ** 2
     step = 1 if device.type == "cpu" else max(1, RAYS_PER_STEP_CUDA // rays)
     for start in range(0, count, step):
@@ -95,7 +96,7 @@ def _steps(count: int, recipe: SceneRecipe, device: torch.device) -> Iterator[sl
 
 
 def _grid(
-    scenes: Scenes, recipe: SceneRecipe, rows: slice, dtype: torch.dtype, device: torch.device
+    scenes: Scenes, recipe: SceneRecipe | FindingRecipe, rows: slice, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Positions of the rays relative to the lens, a row and a column."""
     number = recipe.instrument.image_size * recipe.supersampling
@@ -119,7 +120,11 @@ def _trace(scenes: Scenes, x: Tensor, y: Tensor, rows: slice, substructure: bool
 
 
 def _observed(
-    lights: Sequence[Light], positions: tuple[Tensor, Tensor], rows: slice, recipe: SceneRecipe, like: Tensor
+    lights: Sequence[Light],
+    positions: tuple[Tensor, Tensor],
+    rows: slice,
+    recipe: SceneRecipe | FindingRecipe,
+    like: Tensor,
 ) -> Tensor:
     """Light of a layer per pixel, blurred; shape of `like`."""
     if not lights:
@@ -134,7 +139,7 @@ def _observed(
     return convolve(image, recipe.bands)
 
 
-def convolve(images: Tensor, bands: Sequence[Telescope]) -> Tensor:
+def convolve(images: Tensor, bands: Sequence[Instrument]) -> Tensor:
     """Blur images by the point spread function of each band, the outermost pixels repeated beyond the edge.
 
     Args:

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from .detector import expose, noise_deviation
+from .finding_recipe import FindingRecipe
+from .finding_scenes import classes_of_lenses, draw_look_alike_systems
 from .morphology import describe
 from .noise import add_gaussian_noise, add_photon_counts
 from .populations import Systems, draw_systems
@@ -75,9 +77,14 @@ def simulate_batch(
     """
     if dtype not in PRECISIONS:
         raise ValueError(f"dtype={dtype!r} is not supported. Use one of {', '.join(PRECISIONS)}.")
-    simulate = _simulate_published if isinstance(recipe, PublishedRecipe) else _simulate_scenes
+    chosen = (class_name, indices, seed, morphology, torch.device(device), PRECISIONS[dtype])
     with _one_thread(torch.device(device)):
-        return simulate(recipe, class_name, indices, seed, morphology, torch.device(device), PRECISIONS[dtype])  # type: ignore[arg-type]
+        if isinstance(recipe, PublishedRecipe):
+            return _simulate_published(recipe, *chosen)
+        if isinstance(recipe, SceneRecipe):
+            return _simulate_scenes(recipe, *chosen)
+        # an unknown class is refused by the look-alikes
+        return (_simulate_lenses if class_name == "lens" else _simulate_look_alikes)(recipe, *chosen)
 
 
 @contextmanager
@@ -108,13 +115,69 @@ def _simulate_published(
     parameters = systems.parameters
     if morphology and len(systems):
         smooth = render(systems.without_substructure(), recipe, dtype=dtype, device=device)[:, 0].cpu().numpy()
-        time, rms = (parameters[name].astype(np.float64)[:, None, None] for name in ("exposure_time", "background_rms"))
-        counted_twice = 2 if recipe.noise_model == "photon_counts" and recipe.poisson_applied_twice else 1
-        noise = np.sqrt(rms**2 + counted_twice * np.maximum(images, 0) / time)
+        noise = _published_noise(images, systems, recipe)
         parameters = parameters | describe(
             images, smooth, noise, recipe.instrument.pixel_scale, _without_nan(parameters)
         )
     return SimulatedBatch(observe(images, systems, recipe)[:, None], parameters, class_name)
+
+
+def _published_noise(
+    images: NDArray[np.float32], systems: Systems, recipe: PublishedRecipe
+) -> NDArray[np.float32] | NDArray[np.float64]:
+    """Standard deviation of the noise of each pixel [counts/s], in the shape of the images."""
+    time, rms = (
+        systems.parameters[name].astype(np.float64)[:, None, None] for name in ("exposure_time", "background_rms")
+    )
+    counted_twice = 2 if recipe.noise_model == "photon_counts" and recipe.poisson_applied_twice else 1
+    noise: NDArray[np.float64] = np.sqrt(rms**2 + counted_twice * np.maximum(images, 0) / time)
+    return noise
+
+
+def _simulate_lenses(
+    recipe: FindingRecipe,
+    class_name: str,
+    indices: Sequence[int],
+    seed: int,
+    morphology: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> SimulatedBatch:
+    """Simulate lenses of all classes of the published population."""
+    published, numbers = recipe.published("lens"), np.asarray(indices)
+    drawn = classes_of_lenses(recipe, indices, seed)
+    groups = [(np.flatnonzero(drawn == name), name) for name in published.class_names]
+    # all together if there are none, for the columns
+    groups = [group for group in groups if len(group[0])] or groups[:1]
+    parts = [
+        _simulate_published(published, name, numbers[rows].tolist(), seed, morphology, device, dtype)
+        for rows, name in groups
+    ]
+    order = np.argsort(np.concatenate([rows for rows, _ in groups]))
+    columns = {name: np.concatenate([part.parameters[name] for part in parts])[order] for name in parts[0].parameters}
+    return SimulatedBatch(np.concatenate([part.images for part in parts])[order], columns, class_name)
+
+
+def _simulate_look_alikes(
+    recipe: FindingRecipe,
+    class_name: str,
+    indices: Sequence[int],
+    seed: int,
+    morphology: bool,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> SimulatedBatch:
+    """Simulate what looks like a lens of the published population and is none."""
+    systems, scenes = draw_look_alike_systems(recipe, class_name, indices, seed)
+    images = render_scenes(scenes, recipe, dtype=dtype, device=device).foreground[:, 0].cpu().numpy()
+    published, parameters = recipe.published(class_name), systems.parameters
+    if morphology and len(systems):
+        noise = _published_noise(images, systems, published)
+        nothing = np.zeros_like(images)
+        parameters = parameters | describe(
+            nothing, nothing, noise, recipe.instrument.pixel_scale, _without_nan(parameters)
+        )
+    return SimulatedBatch(observe(images, systems, published)[:, None], parameters, class_name)
 
 
 def _simulate_scenes(

@@ -24,6 +24,7 @@ from deeplense_hf.models.configuration_deeplense import as_pair
 from deeplense_hf.models.configuration_deeplense_backbone import DeepLenseBackboneConfig
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 from deeplense_hf.models.presets import PRESETS, build_config
+from deeplense_hf.simulation.finding_recipe import FINDING_RECIPES
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.tasks.task import Task, reference_split
 
@@ -238,7 +239,8 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
         ValueError: If a crop in arcsec is asked for and the images have no pixel scale.
     """
     bands, height, width = reference_split(splits).features[IMAGE].shape
-    published = (streamed_recipe(options.dataset) or options.dataset) in PUBLISHED_RECIPES
+    name = streamed_recipe(options.dataset) or options.dataset
+    published = name in PUBLISHED_RECIPES or name in FINDING_RECIPES
     crop_arcsec = options.crop_arcsec or (PUBLISHED_CROP_ARCSEC if published else None)
     side = min(height, width)
     if crop_arcsec is not None:

@@ -1,0 +1,113 @@
+"""Which lenses and which look-alikes stand in the images of a finding recipe."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .finding_recipe import FindingRecipe
+from .look_alikes import (
+    LOOK_ALIKES,
+    Ingredients,
+    LookAlike,
+    SersicPart,
+    draw_look_alike,
+    look_alike_lights,
+)
+from .populations import Systems, draw_systems
+from .published_recipe import PublishedRecipe
+from .random_streams import population_generator, system_numbers
+from .renderer import render
+from .scene_draws import OF_LENSES
+from .scenes import Scenes
+from .smooth_lens import SmoothLens
+
+GALAXY = "galaxy"
+"""A look-alike that is the source by itself, as bright as if it were lensed."""
+
+
+def classes_of_lenses(recipe: FindingRecipe, indices: Sequence[int], seed: int) -> NDArray[np.str_]:
+    """Say of which class of the published population each `lens` is.
+
+    Args:
+        recipe: What to draw from.
+        indices: Numbers of the systems, zero or more.
+        seed: Seed of the data set, zero or more.
+
+    Returns:
+        Names of classes, all equally often, shape `(batch,)`.
+
+    Raises:
+        ValueError: If an index or the seed is negative or not whole.
+    """
+    numbers = system_numbers(recipe, "lens", indices, seed).tolist()
+    names = recipe.lenses.class_names
+    drawn = [population_generator(recipe.name, "lens", seed, index).integers(len(names)) for index in numbers]
+    return np.array(names)[np.array(drawn, dtype=np.int64)]
+
+
+def draw_look_alike_systems(
+    recipe: FindingRecipe, class_name: str, indices: Sequence[int], seed: int
+) -> tuple[Systems, Scenes]:
+    """Draw look-alikes.
+
+    Args:
+        recipe: What to draw from.
+        class_name: `non_lens`.
+        indices: Numbers of the systems, zero or more, in any order.
+        seed: Seed of the data set, zero or more.
+
+    Returns:
+        Parameters, as of the published population with NaN for what only lenses have, and the scenes, in the order of
+        the indices; each depends on (recipe, seed, index) only.
+
+    Raises:
+        ValueError: If the class is another, or an index or the seed is negative or not whole.
+    """
+    numbers = system_numbers(recipe, class_name, indices, seed)
+    # the lens that each is taken for, and all its light
+    published = recipe.published(class_name)
+    pretended = draw_systems(published, "no_sub", numbers.tolist(), seed)
+    light = render(pretended, published).sum(dim=(1, 2, 3), dtype=torch.float64).numpy()
+    radii = pretended.parameters["einstein_radius"].tolist()
+    look_alikes = [
+        _draw(recipe.lenses, flux, radius, population_generator(recipe.name, class_name, seed, index))
+        for index, flux, radius in zip(numbers.tolist(), light[:, None], radii, strict=True)
+    ]
+    parameters: dict[str, NDArray[np.generic]] = dict(pretended.parameters)
+    parameters |= {name: np.full(len(numbers), math.nan) for name in OF_LENSES if name in parameters}
+    parameters["number_of_images"] = np.zeros(len(numbers), dtype=np.int32)
+    parameters["look_alike"] = np.array([look_alike.kind for look_alike in look_alikes], dtype=np.str_)
+    systems = replace(pretended, class_name=class_name, parameters=parameters)
+    zero = np.zeros(len(numbers))
+    no_lens = SmoothLens(zero, zero, zero, zero, zero)
+    scenes = Scenes(
+        class_name, numbers, seed, parameters, np.zeros((len(numbers), 2)), no_lens, no_lens, (), (),
+        look_alike_lights(look_alikes, bands=1),
+    )  # fmt: skip
+    return systems, scenes
+
+
+def _draw(
+    lenses: PublishedRecipe, flux: NDArray[np.float64], einstein_radius: float, generator: np.random.Generator
+) -> LookAlike:
+    """Draw one look-alike of the light of a lens."""
+    if generator.random() * (len(LOOK_ALIKES) + 1) < 1:
+        size = lenses.source_radius * generator.uniform(1.0, 4.0)
+        ratio, angle = generator.uniform(0.4, 1.0), generator.uniform(0, np.pi)
+        modulus = (1 - ratio) / (1 + ratio)
+        shape = modulus * math.cos(2 * angle), modulus * math.sin(2 * angle)
+        return LookAlike(GALAXY, (SersicPart(flux, size, 0.0, 0.0, lenses.sersic_index, *shape),))
+    ingredients = Ingredients(
+        einstein_radius=einstein_radius,
+        galaxy_radius=lenses.source_radius,
+        sersic_index=lenses.sersic_index,
+        ellipticity_1=0.0,
+        ellipticity_2=0.0,
+        galaxy_flux=np.zeros(1),
+        arc_flux=flux,
+    )
+    return draw_look_alike(generator, ingredients)
