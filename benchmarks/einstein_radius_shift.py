@@ -17,25 +17,36 @@ from datasets import Dataset
 from deeplense_hf import Predictor, get_recipe, simulate_batch
 from deeplense_hf.data.schema import IMAGE, LABEL, features
 from deeplense_hf.evaluation.run import evaluate_model
-from deeplense_hf.simulation.published_recipe import PublishedRecipe
+from deeplense_hf.simulation.finding_recipe import FindingRecipe
+from deeplense_hf.simulation.recipes import Recipe
+from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
 # of systems that no training saw
 SEED = 2_000_003
 _BATCH = 64
 
 
-def lenses(recipe: PublishedRecipe, factor: float, images_per_class: int) -> Dataset:
+def with_radius(recipe: Recipe, factor: float) -> Recipe:
+    """Give the lenses of a published population another Einstein radius, which goes with the root of the mass."""
+    if isinstance(recipe, FindingRecipe):
+        return replace(recipe, lenses=with_radius(recipe.lenses, factor))
+    if isinstance(recipe, SceneRecipe):
+        raise ValueError(f"the lenses of {recipe.name} have many Einstein radii; take a recipe of Model I.")
+    return replace(recipe, lens_mass=recipe.lens_mass * factor**2)
+
+
+def lenses(recipe: Recipe, factor: float, images_per_class: int) -> Dataset:
     """Simulate a population whose lenses have another Einstein radius.
 
     Args:
         recipe: The population.
-        factor: Of the Einstein radius, which goes with the root of the mass.
+        factor: Of the Einstein radius.
         images_per_class: Images of each class.
 
     Returns:
         A split with images, labels, pixel scales and systems.
     """
-    shifted = replace(recipe, lens_mass=recipe.lens_mass * factor**2)
+    shifted = with_radius(recipe, factor)
     images, labels, systems = [], [], []
     for label, name in enumerate(recipe.class_names):
         for start in range(0, images_per_class, _BATCH):
@@ -57,15 +68,15 @@ def measure(model: str, factors: Sequence[float], images_per_class: int, output_
     """Evaluate a model on each population and print a table.
 
     Args:
-        model: Folder of a classifier.
+        model: Folder of a classifier, or of a finder of lenses of Model I.
         factors: Of the Einstein radius.
         images_per_class: Images of each class.
         output_dir: A folder for each is written there.
     """
-    recipe = get_recipe("model_1")
-    assert isinstance(recipe, PublishedRecipe)
     predictor = Predictor.from_pretrained(model, "cpu")
-    print(f"{'Einstein radius':<16}{'ROC AUC':>9}{'accuracy':>10}{'calibration error':>19}")
+    recipe = get_recipe("model_1_lens_finding" if predictor.task.name == "lens_finding" else "model_1")
+    rights = "".join(f"{f'{name} right':>16}" for name in recipe.class_names)
+    print(f"{'Einstein radius':<16}{'ROC AUC':>9}{'calibration error':>19}{rights}")
     for factor in factors:
         report = evaluate_model(
             predictor.model,
@@ -73,17 +84,21 @@ def measure(model: str, factors: Sequence[float], images_per_class: int, output_
             lenses(recipe, factor, images_per_class),
             output_dir=output_dir / f"{factor:.2f}",
             model_name=model,
-            dataset_name=f"model_1, Einstein radius x {factor:.2f}",
+            dataset_name=f"{recipe.name}, Einstein radius x {factor:.2f}",
         )
-        scores = [report.metrics[name].value for name in ("roc_auc", "accuracy", "expected_calibration_error")]
-        roc_auc, accuracy, error = (np.nan if score is None else score for score in scores)
-        print(f"x {factor:<14.2f}{roc_auc:>9.4f}{accuracy:>10.3f}{error:>19.3f}", flush=True)
+        scores = [report.metrics[name].value for name in ("roc_auc", "expected_calibration_error")]
+        roc_auc, error = (np.nan if score is None else score for score in scores)
+        confusion = np.array(report.confusion_matrix)
+        shares = "".join(f"{share:>16.3f}" for share in confusion.diagonal() / confusion.sum(axis=1))
+        print(f"x {factor:<14.2f}{roc_auc:>9.4f}{error:>19.3f}{shares}", flush=True)
 
 
 def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of a classifier that learnt from model_1")
+    parser.add_argument(
+        "--model", required=True, help="folder of a model that learnt from model_1 or model_1_lens_finding"
+    )
     parser.add_argument("--factors", type=float, nargs="+", default=[0.97, 1.0, 1.03])
     parser.add_argument("--images_per_class", type=int, default=500)
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/einstein_radius_shift"))

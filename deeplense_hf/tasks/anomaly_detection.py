@@ -119,6 +119,10 @@ class AnomalyDetectionTask(Task):
         labels, names = groups_of(dataset)
         return np.flatnonzero(labels == names.index(self.normal_class))
 
+    def begin(self, model: Any) -> None:
+        """Forget the normal images of an earlier training, whose features are soon others; see `Task`."""
+        model.normal.reset()
+
     def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:
         """Take over the statistics of normal training images, and the scores of normal validation images; see `Task`.
 

@@ -200,6 +200,13 @@ class Task(ABC):
         present = np.unique(groups[self.training_rows(dataset)])
         return tuple(names[index] for index in present if index >= 0)
 
+    def begin(self, model: Any) -> None:  # noqa: B027 - optional
+        """Take back what `finish` told a model that is now trained further; most keep it.
+
+        Args:
+            model: The model; changed in place.
+        """
+
     def finish(self, model: Any, processed: ProcessedSplit, splits: Sequence[str]) -> None:  # noqa: B027 - optional
         """Tell a trained model what it needs beside its weights; most need nothing.
 

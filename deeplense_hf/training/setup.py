@@ -158,6 +158,7 @@ def build_model_and_processor(
     with quiet_loading():
         # weights that were saved in half precision are trained in full, with autocast where that is wanted
         model = task.auto_class.from_pretrained(options.model, config=config, dtype=torch.float32)
+    task.begin(model)
     return model, AutoImageProcessor.from_pretrained(options.model)
 
 

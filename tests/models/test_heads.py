@@ -192,6 +192,14 @@ def test_what_was_never_fitted_gives_no_score(auto_class: Any, dtype: torch.dtyp
         loaded.normal.fit(loaded.pooled(images(20)))
         loaded.normal.fit_scores(loaded.raw_score(images(20)))
         assert loaded(images()).anomaly_score.isfinite().all()
+    # what is trained further has other features soon
+    loaded.save_pretrained(tmp_path)
+    again = AutoModelForAnomalyDetection.from_pretrained(tmp_path).eval()
+    assert again.normal.has_scale
+    again.normal.reset()
+    assert not again.normal.has_images
+    assert torch.equal(again.normal.whitening, torch.eye(32))
+    assert again(images()).anomaly_score is None
 
 
 def test_too_few_or_broken_normal_images_are_refused() -> None:

@@ -119,7 +119,8 @@ def test_intervals_of_95_percent_have_a_factor_of_their_own(
             truths[:, index] <= np.array(table[f"{name}_high_95"])
         )
         assert inside.mean() == scores[f"coverage_95_{name}"], "what is shown is what is scored"
-        assert inside.mean() == pytest.approx(0.9525 if promised else 1.0, abs=1e-3)
+        # the image at the very end is inside or outside by the last bit
+        assert inside.mean() == pytest.approx(0.9525 if promised else 1.0, abs=1.5 / images if promised else 0)
     assert model.config.interval_factors_95[0] != model.config.interval_factors_95[1]
     assert ("is known of 18 validation images, too few" in caplog.text) is not promised
     # models that were saved before have no such factor

@@ -147,3 +147,18 @@ def test_growing_images_are_tried_before_the_first_step() -> None:
         wiring._check_size(model, 16, (32, 32))
     assert model.training
     wiring._check_size(model, 32, (32, 32))
+
+
+def test_an_anomaly_model_that_is_trained_further_forgets_its_normal_images(quick: list[str], tmp_path: Path) -> None:
+    scales: list[bool] = []
+
+    class Watch(TrainerCallback):
+        def on_train_begin(self, *arguments: Any, model: Any, **options: Any) -> None:
+            scales.append(model.normal.has_scale)
+
+    words = ["--task", "anomaly_detection", "--max_steps", "1"]
+    run([*quick, *words], tmp_path / "first", Watch())
+    at = quick.index("--model") if "--model" in quick else None
+    further = quick if at is None else [*quick[:at], *quick[at + 2 :]]
+    run([*further, *words, "--model", str(tmp_path / "first")], tmp_path / "further", Watch())
+    assert scales == [False, False]
