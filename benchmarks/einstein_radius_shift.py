@@ -28,10 +28,10 @@ _BATCH = 64
 
 def with_radius(recipe: Recipe, factor: float) -> Recipe:
     """Give the lenses of a published population another Einstein radius, which goes with the root of the mass."""
-    if isinstance(recipe, FindingRecipe):
-        return replace(recipe, lenses=with_radius(recipe.lenses, factor))
     if isinstance(recipe, SceneRecipe):
         raise ValueError(f"the lenses of {recipe.name} have many Einstein radii; take a recipe of Model I.")
+    if isinstance(recipe, FindingRecipe):
+        return replace(recipe, lenses=replace(recipe.lenses, lens_mass=recipe.lenses.lens_mass * factor**2))
     return replace(recipe, lens_mass=recipe.lens_mass * factor**2)
 
 
