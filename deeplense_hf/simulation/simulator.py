@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .detector import expose, noise_deviation
 from .finding_recipe import FindingRecipe
-from .finding_scenes import classes_of_lenses, draw_look_alike_systems
+from .finding_scenes import classes_of_lenses, render_look_alikes
 from .morphology import describe
 from .noise import add_gaussian_noise, add_photon_counts
 from .populations import Systems, draw_systems
@@ -123,7 +123,7 @@ def _simulate_published(
 
 
 def _published_noise(
-    images: NDArray[np.float32], systems: Systems, recipe: PublishedRecipe
+    images: NDArray[np.float32] | NDArray[np.float64], systems: Systems, recipe: PublishedRecipe
 ) -> NDArray[np.float32] | NDArray[np.float64]:
     """Standard deviation of the noise of each pixel [counts/s], in the shape of the images."""
     time, rms = (
@@ -168,8 +168,7 @@ def _simulate_look_alikes(
     dtype: torch.dtype,
 ) -> SimulatedBatch:
     """Simulate what looks like a lens of the published population and is none."""
-    systems, scenes = draw_look_alike_systems(recipe, class_name, indices, seed)
-    images = render_scenes(scenes, recipe, dtype=dtype, device=device).foreground[:, 0].cpu().numpy()
+    systems, images = render_look_alikes(recipe, class_name, indices, seed, dtype=dtype, device=device)
     published, parameters = recipe.published(class_name), systems.parameters
     if morphology and len(systems):
         noise = _published_noise(images, systems, published)

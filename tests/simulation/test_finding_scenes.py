@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 from deeplense_hf.simulation.finding_recipe import FindingRecipe
-from deeplense_hf.simulation.finding_scenes import GALAXY, classes_of_lenses, draw_look_alike_systems
+from deeplense_hf.simulation.finding_scenes import GALAXY, KINDS, classes_of_lenses, render_look_alikes
 from deeplense_hf.simulation.look_alikes import LOOK_ALIKES
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.simulation.recipes import get_recipe
-from deeplense_hf.simulation.scene_renderer import render_scenes
 from deeplense_hf.simulation.simulator import simulate_batch
 
 SMALL = FindingRecipe("small_finding", "Small images.", PUBLISHED_RECIPES["test"])
@@ -49,27 +49,38 @@ def test_lenses_are_of_every_class_and_of_no_other_data_set() -> None:
 
 
 def test_look_alikes_have_nothing_of_a_lens() -> None:
-    systems, scenes = draw_look_alike_systems(SMALL, "non_lens", range(80), seed=0)
-    assert set(systems.parameters["look_alike"]) == {*LOOK_ALIKES, GALAXY}
+    systems, images = render_look_alikes(SMALL, "non_lens", range(80), seed=0)
+    assert set(systems.parameters["look_alike"]) == {*KINDS.values(), GALAXY}
+    assert set(KINDS) == set(LOOK_ALIKES)
     assert np.isnan(systems.parameters["einstein_radius"]).all()
     assert np.isnan(systems.parameters["source_x"]).all()
     assert not systems.parameters["number_of_images"].any()
     assert np.isfinite(systems.parameters["exposure_time"]).all()
-    layers = render_scenes(scenes, SMALL)
-    assert not layers.lensed.any()
-    assert (layers.foreground.sum(dim=(1, 2, 3)) > 0).all()
+    lenses = simulate_batch(SMALL, "lens", range(80), seed=0)
+    assert np.median(images.max(axis=(1, 2))) == pytest.approx(
+        np.median((lenses.images[:, 0] / lenses.parameters["exposure_time"][:, None, None]).max(axis=(1, 2))), rel=0.2
+    )
 
 
-def test_neither_brightness_nor_exposure_tells_the_class() -> None:
+def test_neither_surface_brightness_nor_light_nor_exposure_tells_the_class() -> None:
     lenses, look_alikes = (simulate_batch(MODEL_1, name, range(200), seed=0) for name in ("lens", "non_lens"))
-    truths = np.repeat([1, 0], 200)
+    kinds = look_alikes.parameters["look_alike"]
 
-    def auc(column: str) -> float:
-        return float(roc_auc_score(truths, np.concatenate([b.parameters[column] for b in (lenses, look_alikes)])))
+    def auc(of_lenses: np.ndarray, of_look_alikes: np.ndarray) -> float:
+        truths = np.repeat([1, 0], [len(of_lenses), len(of_look_alikes)])
+        return float(roc_auc_score(truths, np.concatenate([of_lenses, of_look_alikes])))
 
-    assert 0.4 < auc("exposure_time") < 0.6
-    light = [batch.images.sum(axis=(1, 2, 3)) / batch.parameters["exposure_time"] for batch in (lenses, look_alikes)]
-    assert 0.35 < roc_auc_score(truths, np.concatenate(light)) < 0.65
+    rates, peaks = [], []
+    for batch in (lenses, look_alikes):
+        rate = batch.images[:, 0] / batch.parameters["exposure_time"][:, None, None]
+        rates.append(rate.sum(axis=(1, 2)))
+        peaks.append(gaussian_filter(rate, (0, 2, 2)).max(axis=(1, 2)))
+    assert 0.4 < auc(*(batch.parameters["exposure_time"] for batch in (lenses, look_alikes))) < 0.6
+    assert 0.15 < auc(*rates) < 0.85
+    assert 0.3 < auc(*peaks) < 0.7
+    # nor of a kind that is as wide as a lens; what is compact has less light and is blurred more
+    for kind in ("arms", "ring", "galaxy"):
+        assert 0.1 < auc(peaks[0], peaks[1][kinds == kind]) < 0.9, kind
 
 
 def test_noise_of_a_look_alike_is_that_of_the_camera() -> None:
