@@ -17,7 +17,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 import deeplense_hf.models  # noqa: F401
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29531")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 ACCELERATE = (sys.executable, "-m", "accelerate.commands.launch")
 
 
