@@ -7,6 +7,12 @@ import torch
 from transformers import TrainingArguments
 
 DEFAULT_OUTPUT_DIR = "outputs/main_job"
+# what decides the weights beside the data: a run is repeated with it after a default has changed, too
+_DECISIVE = (
+    "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
+    "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm", "optim", "adam_beta1", "adam_beta2",
+    "adam_epsilon", "label_smoothing_factor", "seed",
+)  # fmt: skip
 
 
 @dataclass
@@ -61,6 +67,7 @@ class LensTrainingArguments(TrainingArguments):
             for entry in fields(self)
             if entry.init and getattr(self, entry.name) != _default_of(entry)
         }
+        self._decisive = {name: getattr(self, name) for name in _DECISIVE}
         self.output_dir_is_default = self.output_dir is None
         if self.output_dir is None:
             self.output_dir = DEFAULT_OUTPUT_DIR
@@ -85,6 +92,16 @@ class LensTrainingArguments(TrainingArguments):
             Values as given, before anything was derived from the machine.
         """
         return dict(self._given)
+
+    def to_repeat(self) -> dict[str, Any]:
+        """Return the arguments with which a run is repeated: those that were changed, and those that decide weights.
+
+        Returns:
+            Values as given, or defaults of now. Of steps and epochs, those that end the run.
+        """
+        values = {**self._decisive, **self._given}
+        del values["num_train_epochs" if self._decisive["max_steps"] > 0 else "max_steps"]
+        return {name: getattr(value, "value", value) for name, value in values.items()}
 
 
 def _default_of(entry: Field) -> Any:

@@ -182,7 +182,7 @@ def write_options(output_dir: Path, options: Sequence[Any], arguments: "LensTrai
     Args:
         output_dir: Folder of the run.
         options: Dataclasses of options, written whole.
-        arguments: Written where they differ from the defaults.
+        arguments: Written where they differ from the defaults or decide the weights.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -194,7 +194,7 @@ def write_options(output_dir: Path, options: Sequence[Any], arguments: "LensTrai
     from .checkpoints import OPTIONS_FILE
 
     values = options_as_dict(*options)
-    values.update(arguments.changed())
+    values.update(arguments.to_repeat())
     # what holds for one start alone, and what must not lie in a folder
     for left_out in ("overwrite", "resume_from_checkpoint", "hub_token"):
         values.pop(left_out, None)

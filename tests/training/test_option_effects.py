@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deeplense_hf.cli import parse_options
 from deeplense_hf.tasks.registry import TASKS
@@ -68,6 +69,17 @@ def test_what_acts_and_defaults_are_accepted(words: list[str], tmp_path: Path) -
     # as a later run reads them, defaults among them
     write_options(tmp_path, options[:3], options[3])
     check_effects(options_of("--config", str(tmp_path / "training_options.yaml")))
+
+
+def test_what_decides_the_weights_is_written_down(tmp_path: Path) -> None:
+    options = options_of("--max_steps", "3")
+    write_options(tmp_path, options[:3], options[3])
+    written = yaml.safe_load((tmp_path / "training_options.yaml").read_text())
+    assert written["learning_rate"] == options[3].learning_rate
+    assert written["lr_scheduler_type"] == "cosine"
+    assert written["seed"] == 0
+    assert written["max_steps"] == 3
+    assert "num_train_epochs" not in written, "it does not end the run"
 
 
 def test_options_of_released_models_are_accepted(repository_root: Path) -> None:
