@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from .atomic_files import temporary_path, write_atomically
+from deeplense_hf.data.staging import whole_file, write_atomically
+
 from .spreadsheets import spreadsheet_safe
 
 PATH = "path"
@@ -181,16 +182,13 @@ class PredictionStore:
         Raises:
             OSError: If the disk refuses; the parts stay and the next run finishes.
         """
-        temporary = temporary_path(self.output)
-        try:
+        # among the parts, which go: a killed run leaves nothing beside the table
+        with whole_file(self.output, self.folder) as temporary:
             if self.output.suffix == ".csv":
                 write_atomically(_companion(self.output), self._identity_json())
                 self._write_csv(temporary)
             else:
                 self._write_parquet(temporary)
-            temporary.replace(self.output)
-        finally:
-            temporary.unlink(missing_ok=True)
         self.discard()
 
     def discard(self) -> None:

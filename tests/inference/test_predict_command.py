@@ -18,8 +18,8 @@ from datasets import Dataset
 from transformers import AutoModelForImageClassification
 
 import deeplense_hf
+from deeplense_hf.data import staging
 from deeplense_hf.data.schema import features
-from deeplense_hf.inference import atomic_files
 from deeplense_hf.inference.predict import PredictOptions, predict
 from deeplense_hf.inference.prediction_store import PredictionStore
 from deeplense_hf.inference.predictor import Predictor
@@ -315,7 +315,7 @@ def test_full_disk_keeps_the_parts(run: Callable, tmp_path: Path, monkeypatch: p
         synchronise(descriptor)
 
     with monkeypatch.context() as patched:
-        patched.setattr(atomic_files.os, "fsync", full)
+        patched.setattr(staging.os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             run(batch_size=4, rows_per_part=4)
     assert not (tmp_path / "table.parquet").exists()
