@@ -115,7 +115,7 @@ def test_answers_that_are_no_numbers_are_told_not_given(run: Callable, monkeypat
 
     monkeypatch.setattr(Predictor, "answers", broken)
     rows = run()
-    told = [f"{row['path']}: the model's answer is not a number." == row["error"] for row in rows]
+    told = [row["error"] == "the model's answer is not a number." for row in rows]
     assert [number for number, row in enumerate(rows) if row["error"]] == np.flatnonzero(told).tolist()
     assert sum(told) == 4, "two of each size"
     assert all((row["predicted_class"] is None) is bad for row, bad in zip(rows, told, strict=True))
@@ -155,7 +155,7 @@ def test_bands_are_selected(run: Callable, tmp_path: Path) -> None:
     (selected,) = run(input=[str(tmp_path / "three.npy")], bands=[1], output=str(tmp_path / "a.parquet"))
     (alone,) = run(input=[str(tmp_path / "second.npy")], output=str(tmp_path / "b.parquet"))
     assert selected["probability_cdm"] == pytest.approx(alone["probability_cdm"], abs=1e-6)
-    with pytest.raises(ValueError, match="has 3 bands, but --bands asks for band 5, counted from 0"):
+    with pytest.raises(ValueError, match=r"three\.npy has 3 bands, but band 5 is asked for, .*; choose among 0 to 2"):
         run(input=[str(tmp_path / "three.npy")], bands=[5], output=str(tmp_path / "c.parquet"))
 
 
