@@ -51,20 +51,23 @@ class ImageFile:
         """Return what tells this input from a changed one: path, size and time of change."""
         return _file_identity(self.path)
 
-    def read(self) -> list[InputImage]:
-        """Return the file's images; what cannot be read, a file or one image of many, gives an entry that says why."""
-        entries: list[InputImage] = []
+    def read(self) -> Iterator[InputImage]:
+        """Read the file's images one by one, since a stack may be larger than memory.
+
+        Yields:
+            The images; in place of what cannot be read, the file or one image of many, why not.
+        """
+        index = -1
         try:
             for index, found in enumerate(iterate_images(self.path, allow_missing=True)):
                 if isinstance(found, UnreadableImage):
-                    entries.append(InputImage(str(self.path), index, None, error=found.reason))
+                    yield InputImage(str(self.path), index, None, error=found.reason)
                 else:
-                    entries.append(InputImage(str(self.path), index, found.image, found.pixel_scale))
+                    yield InputImage(str(self.path), index, found.image, found.pixel_scale)
+            if index < 0:
+                raise ValueError(f"{self.path} holds no image.")
         except (ValueError, OSError) as error:
-            entries.append(InputImage(str(self.path), len(entries), None, error=" ".join(str(error).split())))
-        if not entries:
-            entries.append(InputImage(str(self.path), 0, None, error=f"{self.path} holds no image."))
-        return entries
+            yield InputImage(str(self.path), index + 1, None, error=" ".join(str(error).split()))
 
 
 @dataclass(frozen=True)
