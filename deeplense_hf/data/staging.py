@@ -211,7 +211,7 @@ class Staging:
             OSError: If the disk refuses.
         """
         with self.lock():
-            found = _read_json(self._identity)
+            found = read_json_object(self._identity)
             if found != identity and self.root.exists():
                 if found and (self._is_begun() or self._is_used()):
                     raise ValueError(
@@ -279,7 +279,7 @@ class Staging:
         Returns:
             Size [bytes].
         """
-        size = _read_json(self._record(part)).get("bytes")
+        size = read_json_object(self._record(part)).get("bytes")
         path = self.folder / part
         return size if isinstance(size, int) and path.is_file() and path.stat().st_size == size else None
 
@@ -292,7 +292,7 @@ class Staging:
         Returns:
             Hexadecimal digits of its BLAKE2b hash.
         """
-        return str(_read_json(self._record(part)).get("blake2b", ""))
+        return str(read_json_object(self._record(part)).get("blake2b", ""))
 
     def is_intact(self, part: str) -> bool:
         """Whether a part is finished and holds what was written; reads all of it.
@@ -389,8 +389,15 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "with " + " and ".join(f"{name}={found.get(name)} instead of {wanted.get(name)}" for name in names)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Read an object; empty if there is none."""
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read an object from a JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The object; an empty one if there is no such file or it holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -210,10 +210,9 @@ def test_pixel_scale_fills_in(run: Callable, monkeypatch: pytest.MonkeyPatch, tm
     assert all(scale == pytest.approx(0.08) for scale in seen)
 
 
-def test_built_data_set(run: Callable, tmp_path: Path) -> None:
-    folder = tmp_path / "five_systems"
+def built_data_set(folder: Path, images: np.ndarray) -> Path:
+    """Write a data set of five systems, two of which came from files."""
     (folder / "data").mkdir(parents=True)
-    images = np.random.default_rng(2).normal(size=(5, 1, 32, 32)).astype(np.float32)
     declared = features(("no_sub", "cdm", "axion"), 1, 32, 32)
     columns: dict[str, list[Any]] = {name: [None] * 5 for name in declared}
     columns |= {
@@ -228,6 +227,12 @@ def test_built_data_set(run: Callable, tmp_path: Path) -> None:
         f"---\nconfigs:\n- config_name: default\n  description: {folder}\n"
         "  data_files:\n  - split: test\n    path: data/test-*\n---\n"
     )
+    return folder
+
+
+def test_built_data_set(run: Callable, tmp_path: Path) -> None:
+    images = np.random.default_rng(2).normal(size=(5, 1, 32, 32)).astype(np.float32)
+    folder = built_data_set(tmp_path / "five_systems", images)
     rows = run(input=[str(folder)])
     expected = ["test/a.npy", "test/b.npz#3", "test/system-2", "test/system-3", "test/system-4"]
     assert [row["path"] for row in rows] == expected
@@ -238,6 +243,9 @@ def test_built_data_set(run: Callable, tmp_path: Path) -> None:
     assert [row["probability_cdm"] for row in rows] == pytest.approx(
         [row["probability_cdm"] for row in files], abs=1e-6
     )
+    other = built_data_set(tmp_path / "other", images + 1)
+    both = run(input=[str(folder), str(other), f"{folder}/"], output=str(tmp_path / "both.parquet"))
+    assert [row["path"] for row in both] == [f"{place}/{path}" for place in (folder, other) for path in expected]
 
 
 KILLED_RUN = """
@@ -358,6 +366,30 @@ def test_finished_table_is_reused_or_left_alone(
     with pytest.raises(ValueError, match="was not written by predict"):
         run(output=str(tmp_path / "notes.parquet"))
     assert (tmp_path / "notes.parquet").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", ["[1]", "hello", "{}", '{"model": "mine"}'])
+def test_a_file_where_a_csv_table_notes_its_identity_is_left_alone(content: str, run: Callable, tmp_path: Path) -> None:
+    table, companion = tmp_path / "table.csv", tmp_path / "table.csv.json"
+    companion.write_text(content)
+    with pytest.raises(ValueError, match=r"table\.csv\.json, where predict notes .* was not written by predict"):
+        run(output=str(table))
+    assert not list(tmp_path.glob("table.csv*.parts"))
+    table.write_text("mine")
+    with pytest.raises(
+        ValueError, match=r"table\.csv is there already (and was not written by|with a different choice)"
+    ):
+        run(output=str(table))
+    assert (table.read_text(), companion.read_text()) == ("mine", content)
+
+
+def test_the_note_of_a_deleted_table_is_in_nobodys_way(run: Callable, save_model: Callable, tmp_path: Path) -> None:
+    table, companion = tmp_path / "table.csv", tmp_path / "table.csv.json"
+    run(output=str(table))
+    table.unlink()
+    earlier = json.loads(companion.read_text())
+    run(output=str(table), model=[str(save_model("other", seed=1))])
+    assert json.loads(companion.read_text())["model"] != earlier["model"]
 
 
 def test_nothing_to_classify(run: Callable, tmp_path: Path) -> None:
