@@ -7,6 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .option_checks import check_positive
+
 if TYPE_CHECKING:
     from .chain import Chain
     from .prediction_store import Position, PredictionRow, PredictionStore
@@ -56,10 +58,8 @@ class PredictOptions:
         """
         if not self.model:
             raise ValueError("model is empty; give the folder or Hub id of a trained model.")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size={self.batch_size} is not positive; use for example 64.")
-        if self.rows_per_part < 1:
-            raise ValueError(f"rows_per_part={self.rows_per_part} is not positive; use for example 4096.")
+        check_positive("batch_size", self.batch_size, 64)
+        check_positive("rows_per_part", self.rows_per_part, 4096)
         if any(band < 0 for band in self.bands):
             raise ValueError(f"bands={self.bands} has a negative number; bands are counted from 0.")
         if self.pixel_scale is not None and not 0 < self.pixel_scale < float("inf"):
