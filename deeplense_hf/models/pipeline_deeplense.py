@@ -71,7 +71,7 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
             return stock
         return raw_inputs(self, image, timeout)
 
-    def postprocess(self, model_outputs: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override] # by name
+    def postprocess(self, model_outputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Say what the outputs mean, for one image.
 
         Args:

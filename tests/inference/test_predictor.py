@@ -158,6 +158,7 @@ def test_untrained_head_and_foreign_config_are_refused(save_model: Callable, tmp
         Predictor.from_pretrained(folder)
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 @pytest.mark.parametrize(
     ("file", "changes", "message"),
     [
