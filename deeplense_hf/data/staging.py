@@ -1,4 +1,4 @@
-"""Folders that are there complete or not at all."""
+"""Files and folders that are there complete or not at all."""
 
 import errno
 import glob
@@ -15,6 +15,50 @@ from typing import Any
 
 _MARK = ".partial-"
 _UNFINISHED = ".unfinished"
+
+
+@contextmanager
+def whole_file(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Give a file to write, which takes its name once it is complete and on the disk; a failure leaves what was there.
+
+    Every writer has a file of its own, so that of two writers at once neither names what the other has half written.
+
+    Args:
+        path: The file to be; its folder is created.
+        folder: Where to write it, on the same disk; beside it, hidden, when absent.
+
+    Yields:
+        Path of the file to write.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    folder = folder or path.parent
+    for place in (folder, path.parent):
+        place.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{path.name}.{secrets.token_hex(4)}"
+    try:
+        yield temporary
+        # open for writing too, without which Windows does not synchronise
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a kill or a full disk leaves the old file or none, never a part.
+
+    Args:
+        path: The file; its folder is created.
+        content: All of it.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 @contextmanager
@@ -167,7 +211,7 @@ class Staging:
             OSError: If the disk refuses.
         """
         with self.lock():
-            found = _read_json(self._identity)
+            found = read_json_object(self._identity)
             if found != identity and self.root.exists():
                 if found and (self._is_begun() or self._is_used()):
                     raise ValueError(
@@ -178,7 +222,7 @@ class Staging:
             for folder in (self.folder, self._records, self._scratch):
                 folder.mkdir(parents=True, exist_ok=True)
             if found != identity:
-                _write_whole(self._identity, json.dumps(identity).encode())
+                write_atomically(self._identity, json.dumps(identity).encode())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -235,7 +279,7 @@ class Staging:
         Returns:
             Size [bytes].
         """
-        size = _read_json(self._record(part)).get("bytes")
+        size = read_json_object(self._record(part)).get("bytes")
         path = self.folder / part
         return size if isinstance(size, int) and path.is_file() and path.stat().st_size == size else None
 
@@ -248,7 +292,7 @@ class Staging:
         Returns:
             Hexadecimal digits of its BLAKE2b hash.
         """
-        return str(_read_json(self._record(part)).get("blake2b", ""))
+        return str(read_json_object(self._record(part)).get("blake2b", ""))
 
     def is_intact(self, part: str) -> bool:
         """Whether a part is finished and holds what was written; reads all of it.
@@ -275,20 +319,10 @@ class Staging:
         Raises:
             OSError: If the disk refuses.
         """
-        scratch = self._scratch / share
-        scratch.mkdir(parents=True, exist_ok=True)
-        temporary = scratch / f"{Path(part).name}.{secrets.token_hex(4)}"
-        try:
+        with whole_file(self.folder / part, self._scratch / share) as temporary:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
             record = {"bytes": temporary.stat().st_size, "blake2b": _hash(temporary)}
-            path = self.folder / part
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(path)
-            _write_whole(self._record(part), json.dumps(record).encode())
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(self._record(part), json.dumps(record).encode())
 
     def publish(self, is_same: Callable[[Path], bool]) -> None:
         """Give the finished folder its name; call it while holding `lock`.
@@ -355,23 +389,20 @@ def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "with " + " and ".join(f"{name}={found.get(name)} instead of {wanted.get(name)}" for name in names)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Read an object; empty if there is none."""
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read an object from a JSON file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The object; an empty one if there is no such file or it holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _hash(path: Path) -> str:

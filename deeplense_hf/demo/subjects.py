@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplense_hf.inference.asking import choose_bands
+
 from .lens_sliders import RECIPE, DrawnLens, draw_lens, is_smooth, unlike_training
 from .orientation import orientation_of
 from .uploads import read_uploads
@@ -111,24 +113,6 @@ def parse_pixel_scale(text: str | None) -> float | None:
     if not 0 < scale < math.inf:
         raise ValueError(f"pixel scale '{text}' is no positive number of arcsec per pixel; write for example 0.05.")
     return scale
-
-
-def choose_bands(image: NDArray[np.float32], bands: list[int]) -> NDArray[np.float32]:
-    """Select bands of an image.
-
-    Args:
-        image: `(bands, height, width)`.
-        bands: Which, in which order; all when empty.
-
-    Returns:
-        The image with these bands.
-
-    Raises:
-        ValueError: If the image lacks one.
-    """
-    if bands and max(bands) >= len(image):
-        raise ValueError(f"band {max(bands)} is selected, but the image has {len(image)}, counted from 0.")
-    return image[bands] if bands else image
 
 
 def _drawn(lens: DrawnLens) -> Subject:

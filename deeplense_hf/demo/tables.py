@@ -6,14 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas
-from numpy.typing import NDArray
 
-from deeplense_hf.inference.predictor import Predictor
+from deeplense_hf.inference.asking import choose_bands, rows_or_reasons
 from deeplense_hf.inference.spreadsheets import spreadsheet_safe
-from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
 
 from .answers import Models
-from .subjects import choose_bands
 from .uploads import UploadedImage
 
 _BATCH = 16
@@ -103,32 +100,15 @@ def _rows(models: Models, names: Sequence[str], batch: Sequence[UploadedImage]) 
         if batch[0].pixel_scale is not None:
             scales = np.array([image.pixel_scale for image in batch], dtype=np.float32)
         for name in names:
-            for row, why, answer in zip(rows, reasons, _answers(models[name], np.stack(images), scales), strict=True):
+            found = rows_or_reasons(models[name], np.stack(images), scales)
+            for row, why, answer in zip(rows, reasons, found, strict=True):
                 if isinstance(answer, str):
                     why.append(f"{name}: {answer}")
                 else:
-                    row.update({f"{name}: {column}": value for column, value in answer.items()})
+                    row.update({f"{name}: {column}": _rounded(value) for column, value in answer.items()})
     return [row | {_ERROR: " ".join(why)} for row, why in zip(rows, reasons, strict=True)]
 
 
-def _answers(
-    predictor: Predictor, images: NDArray[np.float32], scales: NDArray[np.float32] | None
-) -> list[dict[str, Any] | str]:
-    """Return the columns of each image, or why there are none; a refused batch is asked about one by one."""
-    try:
-        answers = predictor.answers(images, scales)
-    except ValueError as error:
-        if len(images) == 1:
-            return [" ".join(str(error).split())]
-        singles = [slice(number, number + 1) for number in range(len(images))]
-        return [_answers(predictor, images[one], None if scales is None else scales[one])[0] for one in singles]
-    finite, table = finite_rows(answers), predictor.task.table(answers)
-    return [
-        {
-            name: round(values[row], 4) if isinstance(values[row], float) else values[row]
-            for name, values in table.items()
-        }
-        if finite[row]
-        else NOT_A_NUMBER
-        for row in range(len(images))
-    ]
+def _rounded(value: Any) -> Any:
+    """Return a number with as many digits as a person reads; texts stay."""
+    return round(value, 4) if isinstance(value, float) else value

@@ -13,8 +13,9 @@ from deeplense_hf.data.schema import class_with
 from deeplense_hf.models.image_reading import check_image, iterate_images, to_tensor
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.regression import RegressionTask
-from deeplense_hf.tasks.task import Arrays, Task
+from deeplense_hf.tasks.task import Arrays, Task, finite_rows
 
+from .asking import rows_or_reasons
 from .predictor import Predictor, count
 from .sources import find_units
 
@@ -50,7 +51,9 @@ class ChainTask:
         for step, task in enumerate(self.tasks):
             own = {name.partition(":")[2]: part for name, part in answers.items() if name.startswith(f"{step}:")}
             asked = own.pop(_ASKED)
-            for name, values in task.table(own).items():
+            # a step that nobody reached has said nothing
+            table = task.table(own) if own else {name: [None] * len(asked) for name in task.columns}
+            for name, values in table.items():
                 columns[f"{task.name}_{name}"] = [
                     value if reached else None for value, reached in zip(values, asked, strict=True)
                 ]
@@ -123,11 +126,12 @@ class Chain:
 
         Raises:
             FileNotFoundError: If there is no such file or folder.
-            ValueError: If an array is no image, nothing can be seen in it, or it does not fit the models.
+            ValueError: If an array is no image, nothing can be seen in it, it does not fit the models that it is
+                passed on to, or the answer of one is not a number.
         """
         if not isinstance(inputs, str | Path):
             images = [check_image(to_tensor(image)).cpu().numpy() for image in iterate_images(inputs)]
-            return [self._rows(image[None], pixel_scale) for image in images]
+            return [self._row(image[None], pixel_scale) for image in images]
         rows = []
         for unit in find_units([str(inputs)]):
             for entry in unit.read():
@@ -136,16 +140,19 @@ class Chain:
                     if entry.image is None:
                         raise ValueError(entry.error)
                     scale = pixel_scale if entry.pixel_scale is None else entry.pixel_scale
-                    row |= self._rows(entry.image[None], scale)
+                    row |= self._row(entry.image[None], scale)
                 except ValueError as error:
                     row["error"] = str(error)
                 rows.append(row)
         return rows
 
-    def _rows(self, image: NDArray[np.float32], pixel_scale: float | None) -> dict[str, Any]:
-        """Answer for a batch of one."""
+    def _row(self, image: NDArray[np.float32], pixel_scale: float | None) -> dict[str, Any]:
+        """Answer for a batch of one, or say why not."""
         scales = None if pixel_scale is None else np.array([pixel_scale], dtype=np.float32)
-        return {name: values[0] for name, values in self.task.table(self.answers(image, scales)).items()}
+        (found,) = rows_or_reasons(self, image, scales)
+        if isinstance(found, str):
+            raise ValueError(found)
+        return found
 
     def answers(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None) -> Arrays:
         """Ask the models one after the other, for a batch.
@@ -156,28 +163,29 @@ class Chain:
 
         Returns:
             For each step its answers and whether an image was asked about, named `step:answer`, each `(batch, ...)`; of
-            images that were not, zeros.
+            images that were not, zeros. A step that no image reaches is not asked and has no answers.
 
         Raises:
-            ValueError: As `Predictor.answers` does.
+            ValueError: As `Predictor.answers` does, of a step about the images that it is asked about.
         """
         passed = np.ones(len(images), dtype=bool)
         answers: dict[str, NDArray[Any]] = {}
         for step, predictor in enumerate(self.predictors):
             following = self.task.tasks[step + 1] if step + 1 < len(self.predictors) else None
             asked = passed.copy()
-            # a step that nobody reaches is asked about one image, for the shape of its answers
-            rows = np.flatnonzero(asked) if asked.any() else np.array([0])
-            scales = None if pixel_scale is None else pixel_scale[rows]
-            found = predictor.answers(images[rows], scales)
+            answers[f"{step}:{_ASKED}"] = asked
+            if not asked.any():
+                continue
+            found = predictor.answers(images[asked], None if pixel_scale is None else pixel_scale[asked])
             for name, part in found.items():
                 whole = np.zeros((len(images), *part.shape[1:]), dtype=part.dtype)
-                whole[rows] = part
-                answers[f"{step}:{name}"] = np.where(asked.reshape(-1, *[1] * (whole.ndim - 1)), whole, 0)
-            answers[f"{step}:{_ASKED}"] = asked
+                whole[asked] = part
+                answers[f"{step}:{name}"] = whole
+            # what has no answer is passed on to nobody
+            passed[asked] = finite_rows(found)
             wanted = _class_passed_on(predictor.task, following)
             if wanted is not None:
-                passed = asked & (answers[f"{step}:{PROBABILITIES}"].argmax(axis=1) == wanted)
+                passed[asked] &= found[PROBABILITIES].argmax(axis=1) == wanted
         return answers
 
     @property

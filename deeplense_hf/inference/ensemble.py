@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .option_checks import check_positive, check_seed
+
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
@@ -47,11 +49,15 @@ class EnsembleOptions:
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier ensemble in --output_dir"})
 
     def __post_init__(self) -> None:
-        """Check that options fit together.
+        """Check the numbers, and that options fit together.
 
         Raises:
-            ValueError: If there are fewer than two models, or data are missing or of no use.
+            ValueError: If a number is out of range, there are fewer than two models, or data are missing or of no use.
         """
+        check_positive("batch_size", self.batch_size, 64)
+        if self.images_per_class is not None:
+            check_positive("images_per_class", self.images_per_class, 1000)
+        check_seed(self.seed)
         if len(self.models) < 2:
             raise ValueError(f"models={' '.join(self.models)} is no ensemble; give at least two.")
         if self.weighting != "uniform" and self.dataset is None:
@@ -136,7 +142,7 @@ def _joined_classifiers(
 
     from .ensemble_weights import best_weights, joint_logits, log_losses
 
-    labels, logits = logits_of(predictors, dataset, options.batch_size)
+    labels, logits = logits_of(options.models, predictors, dataset, options.batch_size)
     weights, temperatures = _equal(predictors)
     if options.weighting == "temperature":
         temperatures = [best_temperature(member, labels) for member in logits]
@@ -286,11 +292,12 @@ def _mean_interval_factors_95(
 
 
 def logits_of(
-    predictors: Sequence["Predictor"], dataset: "Dataset", batch_size: int
+    names: Sequence[str], predictors: Sequence["Predictor"], dataset: "Dataset", batch_size: int
 ) -> "tuple[NDArray[np.int64], list[NDArray[np.float64]]]":
     """Ask all members about the labelled images of a split.
 
     Args:
+        names: Their names, for messages.
         predictors: Classifiers.
         dataset: The split.
         batch_size: Images at a time.
@@ -299,21 +306,30 @@ def logits_of(
         Labels in the order of the first member's classes `(n,)`, and log probabilities of each member `(n, classes)`.
 
     Raises:
-        ValueError: If the members are no classifiers.
+        ValueError: If the members are no classifiers, or an answer of one is not a number.
     """
     import numpy as np
     from tqdm import tqdm
 
     from deeplense_hf.data.loading import LensImageDecoder
+    from deeplense_hf.tasks.classification import PROBABILITIES
+    from deeplense_hf.tasks.task import finite_rows
 
-    names = predictors[0].class_names
+    class_names = predictors[0].class_names
     references, decoder = predictors[0].task.references(dataset), LensImageDecoder(dataset)
     logits = []
-    for predictor in predictors:
-        order = [predictor.class_names.index(name) for name in names]
+    for name, predictor in zip(names, predictors, strict=True):
+        order = [predictor.class_names.index(class_name) for class_name in class_names]
         starts = tqdm(range(0, len(references.rows), batch_size), desc="asking members", unit="batch")
         parts = [predictor.probabilities(decoder[references.rows[start : start + batch_size]]) for start in starts]
-        logits.append(np.log(np.maximum(np.concatenate(parts)[:, order], 1e-300)))
+        probabilities = np.concatenate(parts)[:, order]
+        broken = np.count_nonzero(~finite_rows({PROBABILITIES: probabilities}))
+        if broken:
+            raise ValueError(
+                f"the answer of model '{name}' is not a number for {broken} of {len(probabilities)} images; train it "
+                "again, or leave it out."
+            )
+        logits.append(np.log(np.maximum(probabilities, 1e-300)))
     return references.values, logits
 
 

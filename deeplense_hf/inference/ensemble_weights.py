@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SMALLEST = 1e-300
+# by how much the log loss may exceed the least one
+_TOLERANCE = 1e-3
 # the ensemble's own, in single precision
 _SMALLEST_TOGETHER = 1e-30
 
@@ -21,6 +23,9 @@ def best_weights(logits: "Sequence[NDArray[np.float64]]", labels: "NDArray[np.in
 
     Returns:
         Weights that sum to one; zero for members that the others make superfluous.
+
+    Raises:
+        ValueError: If the search fails.
 
     Source:
         A convex problem on the simplex, by sequential least squares (`scipy.optimize`, SLSQP) from equal weights.
@@ -45,7 +50,17 @@ def best_weights(logits: "Sequence[NDArray[np.float64]]", labels: "NDArray[np.in
         options={"ftol": 1e-10, "maxiter": 500},
     )
     weights = np.clip(found.x, 0.0, 1.0)
-    normalised: list[float] = (weights / weights.sum()).tolist()
+    weights /= weights.sum()
+    # the search also gives up where rounding hides the way down; what counts is how far down it can still be, which a
+    # convex loss shows by its slopes
+    _, slope = loss_and_slope(weights)
+    excess = float(weights @ slope - slope.min())
+    if not found.success and not excess <= _TOLERANCE:
+        raise ValueError(
+            f"the search for the weights of least log loss failed ({found.message}); use weighting='uniform' or "
+            "'temperature'."
+        )
+    normalised: list[float] = weights.tolist()
     return normalised
 
 

@@ -7,6 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .option_checks import check_positive
+
 if TYPE_CHECKING:
     from .chain import Chain
     from .prediction_store import Position, PredictionRow, PredictionStore
@@ -56,10 +58,8 @@ class PredictOptions:
         """
         if not self.model:
             raise ValueError("model is empty; give the folder or Hub id of a trained model.")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size={self.batch_size} is not positive; use for example 64.")
-        if self.rows_per_part < 1:
-            raise ValueError(f"rows_per_part={self.rows_per_part} is not positive; use for example 4096.")
+        check_positive("batch_size", self.batch_size, 64)
+        check_positive("rows_per_part", self.rows_per_part, 4096)
         if any(band < 0 for band in self.bands):
             raise ValueError(f"bands={self.bands} has a negative number; bands are counted from 0.")
         if self.pixel_scale is not None and not 0 < self.pixel_scale < float("inf"):
@@ -187,18 +187,11 @@ def _prepared(image: "InputImage", predictor: "Answerer", options: PredictOption
     """Select the bands and fill in the pixel scale."""
     import dataclasses
 
-    from .predictor import count
+    from .asking import choose_bands
 
     if image.image is None:
         return image
-    pixels, bands = image.image, len(image.image)
-    if options.bands:
-        if max(options.bands) >= bands:
-            raise ValueError(
-                f"{image.path} has {count(bands, 'band')}, but --bands asks for band {max(options.bands)}, "
-                "counted from 0."
-            )
-        pixels = pixels[options.bands]
+    pixels = choose_bands(image.image, options.bands, image.path)
     pixels = predictor.match_bands(pixels, image.path, "choose bands with --bands, for example --bands 0")
     scale = options.pixel_scale if image.pixel_scale is None else image.pixel_scale
     return dataclasses.replace(image, image=pixels, pixel_scale=scale)
@@ -210,11 +203,10 @@ def _likeness(image: "InputImage") -> tuple[tuple[int, ...] | None, bool]:
 
 
 def _answer_alike(group: list["InputImage"], predictor: "Answerer") -> list["PredictionRow"]:
-    """Answer for images of one shape; if the batch is refused, find out which image is to blame."""
+    """Answer for images of one shape."""
     import numpy as np
 
-    from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
-
+    from .asking import rows_or_reasons
     from .prediction_store import PredictionRow
 
     images = [image.image for image in group if image.image is not None]
@@ -222,16 +214,9 @@ def _answer_alike(group: list["InputImage"], predictor: "Answerer") -> list["Pre
         return [PredictionRow(image.path, image.index, None, image.error) for image in group]
     known = group[0].pixel_scale is not None
     scales = np.array([image.pixel_scale for image in group], dtype=np.float32) if known else None
-    try:
-        answers = predictor.answers(np.stack(images), scales)
-    except ValueError as error:
-        if len(group) == 1:
-            return [PredictionRow(group[0].path, group[0].index, None, " ".join(str(error).split()))]
-        return [row for image in group for row in _answer_alike([image], predictor)]
-    finite, table = finite_rows(answers), predictor.task.table(answers)
     return [
-        PredictionRow(image.path, image.index, {name: column[row] for name, column in table.items()}, None)
-        if finite[row]
-        else PredictionRow(image.path, image.index, None, f"{image.path}: {NOT_A_NUMBER}")
-        for row, image in enumerate(group)
+        PredictionRow(image.path, image.index, None, found)
+        if isinstance(found, str)
+        else PredictionRow(image.path, image.index, found, None)
+        for image, found in zip(group, rows_or_reasons(predictor, np.stack(images), scales), strict=True)
     ]

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from .atomic_files import temporary_path, write_atomically
+from deeplense_hf.data.staging import read_json_object, whole_file, write_atomically
+
 from .spreadsheets import spreadsheet_safe
 
 PATH = "path"
@@ -86,8 +87,7 @@ class PredictionStore:
         answer_columns: Columns of the model's answer and their types.
 
     Raises:
-        ValueError: If the file's name has another ending, or an unfinished or finished table of another
-            identity is in the way, or another run is writing it.
+        ValueError: If the table is a folder, or its name has another ending.
     """
 
     def __init__(
@@ -102,6 +102,16 @@ class PredictionStore:
         self._lock = FileLock(output.with_name(output.name + ".lock"))
 
     def __enter__(self) -> Self:
+        """Lock other runs out, and look at what is there already.
+
+        Returns:
+            The store.
+
+        Raises:
+            ValueError: If another run is writing the table, an unfinished or finished one of another identity is in the
+                way, or a file that predict did not write lies where the table or what tells its identity is to be.
+            OSError: If the disk refuses.
+        """
         self.output.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
@@ -181,16 +191,13 @@ class PredictionStore:
         Raises:
             OSError: If the disk refuses; the parts stay and the next run finishes.
         """
-        temporary = temporary_path(self.output)
-        try:
+        # among the parts, which go: a killed run leaves nothing beside the table
+        with whole_file(self.output, self.folder) as temporary:
             if self.output.suffix == ".csv":
                 write_atomically(_companion(self.output), self._identity_json())
                 self._write_csv(temporary)
             else:
                 self._write_parquet(temporary)
-            temporary.replace(self.output)
-        finally:
-            temporary.unlink(missing_ok=True)
         self.discard()
 
     def discard(self) -> None:
@@ -229,16 +236,22 @@ class PredictionStore:
             # a kill may have come between the last two steps of `finish`
             self.discard()
             return
+        companion = _companion(self.output)
+        # that of a table which was deleted is of no more use
+        ours = set(read_json_object(companion)) >= set(self.identity)
+        if self.output.suffix == ".csv" and companion.exists() and not ours:
+            raise ValueError(
+                f"{companion}, where predict notes what made {self.output.name}, is there already and was not written "
+                "by predict; choose another --output or move it away."
+            )
         note = self.folder / "run.json"
         if note.is_file():
-            self._refuse_unless_equal(
-                json.loads(note.read_text(encoding="utf-8")), "was begun", f"delete {self.folder}"
-            )
+            self._refuse_unless_equal(read_json_object(note), "was begun", f"delete {self.folder}")
             return
         write_atomically(note, self._identity_json())
 
-    def _refuse_unless_equal(self, found: Mapping[str, Any] | None, state: str, remedy: str) -> None:
-        if found is None:
+    def _refuse_unless_equal(self, found: Mapping[str, Any], state: str, remedy: str) -> None:
+        if not found:
             raise ValueError(
                 f"{self.output} {state} and was not written by predict; choose another --output or {remedy}."
             )
@@ -275,13 +288,13 @@ def _companion(output: Path) -> Path:
     return output.with_name(output.name + ".json")
 
 
-def _finished_identity(output: Path) -> Mapping[str, Any] | None:
-    """Return the identity of a finished table, None if predict did not write it."""
+def _finished_identity(output: Path) -> dict[str, Any]:
+    """Return the identity of a finished table, nothing if predict did not write it."""
     if output.suffix == ".csv":
-        companion = _companion(output)
-        return json.loads(companion.read_text(encoding="utf-8")) if companion.is_file() else None
+        return read_json_object(_companion(output))
     try:
         metadata = pq.read_schema(output).metadata or {}
     except pa.ArrowInvalid:
-        return None
-    return json.loads(metadata[_METADATA_KEY]) if _METADATA_KEY in metadata else None
+        return {}
+    identity: dict[str, Any] = json.loads(metadata.get(_METADATA_KEY, b"{}"))
+    return identity

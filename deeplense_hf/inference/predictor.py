@@ -62,7 +62,8 @@ class Predictor:
         _check_folder(name)
         try:
             auto_class = auto_class_of(AutoConfig.from_pretrained(name))
-            model, loading = auto_class.from_pretrained(name, output_loading_info=True)
+            # weights that do not fit are told below, in one sentence instead of transformers' table
+            model, loading = auto_class.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True)
             processor = AutoImageProcessor.from_pretrained(name)
         except SafetensorError as error:
             raise ValueError(f"{name}: the weights file is damaged ({error}); copy or train it again.") from None
@@ -70,7 +71,13 @@ class Predictor:
             raise OSError(f"{name}: {_first_sentence(error)}") from None
         except ValueError as error:
             raise ValueError(f"{name} is no model for images that can be loaded: {_first_sentence(error)}") from None
-        absent = sorted(loading["missing_keys"]) + sorted(str(key) for key in loading["mismatched_keys"])
+        except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
+            # transformers and torch check few of the values that they are given
+            raise ValueError(
+                f"{name} is no model for images that can be loaded, for a value in config.json or "
+                f"preprocessor_config.json is of the wrong kind ({_first_sentence(error)}); copy or train it again."
+            ) from None
+        absent = sorted(loading["missing_keys"]) + sorted(key for key, *_ in loading["mismatched_keys"])
         if absent:
             raise ValueError(
                 f"{name} lacks {len(absent)} weights of {type(model).__name__}, among them '{absent[0]}': "

@@ -23,7 +23,8 @@ class InputImage:
     """One image to classify, or the reason why there is none.
 
     Attributes:
-        path: The file; for a data set `split/source file`, or `split/system` where it was simulated.
+        path: The file; for a data set `split/source file`, or `split/system` where it was simulated, with the folder
+            in front where there are several data sets.
         index: Number of the image in its file, or of the row in its split.
         image: Raw image, shape `(bands, height, width)`; None where the file cannot be read.
         pixel_scale: [arcsec/pixel]; None where it is not known.
@@ -51,20 +52,23 @@ class ImageFile:
         """Return what tells this input from a changed one: path, size and time of change."""
         return _file_identity(self.path)
 
-    def read(self) -> list[InputImage]:
-        """Return the file's images; what cannot be read, a file or one image of many, gives an entry that says why."""
-        entries: list[InputImage] = []
+    def read(self) -> Iterator[InputImage]:
+        """Read the file's images one by one, since a stack may be larger than memory.
+
+        Yields:
+            The images; in place of what cannot be read, the file or one image of many, why not.
+        """
+        index = -1
         try:
             for index, found in enumerate(iterate_images(self.path, allow_missing=True)):
                 if isinstance(found, UnreadableImage):
-                    entries.append(InputImage(str(self.path), index, None, error=found.reason))
+                    yield InputImage(str(self.path), index, None, error=found.reason)
                 else:
-                    entries.append(InputImage(str(self.path), index, found.image, found.pixel_scale))
+                    yield InputImage(str(self.path), index, found.image, found.pixel_scale)
+            if index < 0:
+                raise ValueError(f"{self.path} holds no image.")
         except (ValueError, OSError) as error:
-            entries.append(InputImage(str(self.path), len(entries), None, error=" ".join(str(error).split())))
-        if not entries:
-            entries.append(InputImage(str(self.path), 0, None, error=f"{self.path} holds no image."))
-        return entries
+            yield InputImage(str(self.path), index + 1, None, error=" ".join(str(error).split()))
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class DatasetRows:
 
     Attributes:
         split: Name of the split.
+        place: What stands in the rows' paths in front of their names: the split, of several data sets also the folder.
         rows: The rows.
         decoder: Access to the images.
         names: Source file or system of each row of the split.
@@ -81,6 +86,7 @@ class DatasetRows:
     """
 
     split: str
+    place: str
     rows: range
     decoder: LensImageDecoder
     names: NDArray[np.object_]
@@ -96,7 +102,7 @@ class DatasetRows:
         images = self.decoder[np.arange(self.rows.start, self.rows.stop)]
         return [
             InputImage(
-                path=f"{self.split}/{self.names[row]}",
+                path=f"{self.place}/{self.names[row]}",
                 index=row,
                 image=image,
                 pixel_scale=None if math.isnan(self.scales[row]) else float(self.scales[row]),
@@ -124,13 +130,15 @@ def find_units(inputs: Sequence[str]) -> list[Unit]:
     if not inputs:
         raise ValueError("there is no input; give image files or folders as --input.")
     units: dict[str, Unit] = {}
-    for name in inputs:
-        path = Path(name)
+    paths = [Path(name) for name in inputs]
+    # rows of two data sets can have the same split and name
+    several = len({path.resolve() for path in paths if path.is_dir() and is_dataset_folder(path)}) > 1
+    for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file or folder.")
         found: Iterator[Unit] | list[Unit]
         if path.is_dir() and is_dataset_folder(path):
-            found = _dataset_units(path)
+            found = _dataset_units(path, several)
         else:
             found = [ImageFile(file) for file in find_image_files([path])]
         for unit in found:
@@ -155,10 +163,11 @@ def fingerprint(units: Sequence[Unit]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _dataset_units(folder: Path) -> Iterator[Unit]:
+def _dataset_units(folder: Path, several: bool) -> Iterator[Unit]:
     """Cut the splits of a data set into units."""
     data_files = " ".join(_file_identity(file) for file in sorted(folder.rglob("*.parquet")))
     for split, dataset in load_lenses(str(folder)).items():
+        place = f"{folder}/{split}" if several else str(split)
         decoder = LensImageDecoder(dataset)
         files, systems = _column(decoder, SOURCE_FILE), _column(decoder, SYSTEM_ID)
         pairs = zip(files, systems, strict=True)
@@ -166,7 +175,7 @@ def _dataset_units(folder: Path) -> Iterator[Unit]:
         scales = decoder.pixel_scales
         for start in range(0, len(dataset), _ROWS_PER_UNIT):
             rows = range(start, min(start + _ROWS_PER_UNIT, len(dataset)))
-            yield DatasetRows(str(split), rows, decoder, names, scales, data_files)
+            yield DatasetRows(str(split), place, rows, decoder, names, scales, data_files)
 
 
 def _column(decoder: LensImageDecoder, name: str) -> NDArray[np.object_]:

@@ -13,6 +13,7 @@ These are the rules by which the package reads files too.
 
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def is_numbers(images: Any) -> bool:
     """Tell whether nested lists hold numbers, rather than images."""
     while isinstance(images, list | tuple) and images:
         images = images[0]
-    return images is None or isinstance(images, int | float)
+    # NumPy registers its real numbers as such, but not its truth values
+    return images is None or isinstance(images, Real | np.bool_)
 
 
 def array_of_lists(rows: Any) -> np.ndarray:

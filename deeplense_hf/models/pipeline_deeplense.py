@@ -71,6 +71,23 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
             return stock
         return raw_inputs(self, image, timeout)
 
+    def postprocess(self, model_outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say what the outputs mean, for one image.
+
+        Args:
+            model_outputs: Has `logits`, `(1, classes)`.
+            *args: As transformers has them.
+            **kwargs: As transformers has them.
+
+        Returns:
+            Classes with their probabilities.
+
+        Raises:
+            ValueError: If they are no numbers.
+        """
+        _finite(model_outputs["logits"].float().softmax(-1))
+        return super().postprocess(model_outputs, *args, **kwargs)
+
 
 class LensClassificationPipeline(Pipeline):
     """`pipeline("lens-classification")`: all that a model says of a lens image, whatever its task.
@@ -126,7 +143,18 @@ class LensClassificationPipeline(Pipeline):
         return self.model(**input_tensors)
 
     def postprocess(self, model_outputs: Any, **postprocess_parameters: Any) -> dict[str, Any]:
-        """Say what the outputs mean, for one image."""
+        """Say what the outputs mean, for one image.
+
+        Args:
+            model_outputs: Of any model of ours.
+            **postprocess_parameters: None.
+
+        Returns:
+            See the class.
+
+        Raises:
+            ValueError: If the model was never fitted to normal images, or an answer is not a number.
+        """
         config, outputs = self.model.config, model_outputs
         if outputs.get("logits") is not None:
             return _class_answer(config, outputs["logits"].float())
@@ -134,16 +162,26 @@ class LensClassificationPipeline(Pipeline):
             return {"targets": _target_answers(config, outputs["predictions"], outputs["standard_deviations"])}
         for name in ("anomaly_score", "reconstruction_error"):
             if outputs.get(name) is not None:
-                return {name: float(outputs[name].reshape(-1)[0])}
+                return {name: float(_finite(outputs[name]).reshape(-1)[0])}
         raise ValueError(
             "the model gives no anomaly_score, for it has not been fitted to normal images; train it with deeplense-hf "
             "train."
         )
 
 
+def _finite(answer: torch.Tensor) -> torch.Tensor:
+    """Refuse an answer that is not a number: as the largest it would be a sure class, and JSON has no word for it."""
+    if not torch.isfinite(answer).all():
+        raise ValueError(
+            "the model's answer is not a number; load the model with dtype=torch.float32, and if it stays so train it "
+            "again."
+        )
+    return answer
+
+
 def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
     """Return classes and probabilities of one image; `logits` is `(1, classes)`."""
-    probabilities = logits.softmax(-1)
+    probabilities = _finite(logits.softmax(-1))
     names = [config.id2label[index] for index in range(logits.shape[-1])]
     scores = dict(zip(names, probabilities[0].tolist(), strict=True))
     best = max(scores, key=lambda name: scores[name])
@@ -158,7 +196,7 @@ def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
 def _target_answers(config: Any, values: torch.Tensor, deviations: torch.Tensor) -> dict[str, dict[str, Any]]:
     """Return value and interval of each target of one image; both tensors are `(1, targets)`."""
     units = config.target_units or [""] * values.shape[-1]
-    value, deviation = values.cpu().double().numpy(), deviations.cpu().double().numpy()
+    value, deviation = (_finite(part).cpu().double().numpy() for part in (values, deviations))
     low, high = intervals_95(value, deviation, getattr(config, "interval_factors_95", None))
     columns = {"value": value, "standard_deviation": deviation, "low_95": low, "high_95": high}
     return {

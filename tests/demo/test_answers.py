@@ -130,7 +130,7 @@ def test_bands_and_pixel_scale_are_read(tmp_path: Path) -> None:
     subject = subject_of(DroppedFile(str(tmp_path / "three.npy"), " 2, 0", "0.2"))
     assert (subject.image.shape, subject.pixel_scale) == ((2, 20, 30), 0.2)
     np.testing.assert_array_equal(subject.image, np.load(tmp_path / "three.npy")[[2, 0]])
-    with pytest.raises(ValueError, match="band 3 is selected, but the image has 3"):
+    with pytest.raises(ValueError, match="the image has 3 bands, but band 3 is asked for"):
         subject_of(DroppedFile(str(tmp_path / "three.npy"), "3"))
     assert parse_bands("") == []
     for text in ("-1", "a", "1;2"):

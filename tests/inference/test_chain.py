@@ -150,3 +150,41 @@ def test_models_that_make_no_chain_are_refused(
             Chain(predictors, ["a", "b"][: len(predictors)])
     with pytest.raises(ValueError, match="model is empty"):
         PredictOptions([], ["x"], "y.csv")
+
+
+def test_a_step_refuses_only_what_it_is_asked_about(folders: list[str], images: np.ndarray, tmp_path: Path) -> None:
+    classifier = Predictor.from_pretrained(folders[1], "cpu")
+    classifier.processor.target_pixel_scale = 0.05
+    classifier.processor.save_pretrained(folders[1])
+    np.save(tmp_path / "many.npy", images)
+    lens = Predictor.from_pretrained(folders[0], "cpu").probabilities(images)[:, 1] > 0.5
+    output = tmp_path / "table.parquet"
+    predict(PredictOptions(folders[:2], [str(tmp_path / "many.npy")], str(output), device="cpu"))
+    rows = pq.read_table(output).to_pylist()
+    refused = np.array(["pixel_scale" in (row["error"] or "") for row in rows])
+    np.testing.assert_array_equal(refused, lens)
+    assert {row["lens_finding_predicted_class"] for row in rows if not row["error"]} == {"non_lens"}
+    chain = Chain.from_pretrained(folders[:2], "cpu")
+    assert set(chain.task.table(chain.answers(images[~lens]))["classification_predicted_class"]) == {None}
+    with pytest.raises(ValueError, match="pixel_scale"):
+        chain(images[lens][0])
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_answers_that_are_no_numbers_are_no_class(
+    step: int, folders: list[str], images: np.ndarray, tmp_path: Path
+) -> None:
+    chain = Chain.from_pretrained(folders[:2], "cpu")
+    lenses = int((chain.predictors[0].probabilities(images)[:, 1] > 0.5).sum())
+    with torch.no_grad():
+        chain.predictors[step].model.classifier.bias[1] = torch.nan
+    np.save(tmp_path / "many.npy", images)
+    rows = chain(tmp_path / "many.npy")
+    broken = [row for row in rows if "error" in row]
+    assert len(broken) == (len(images) if step == 0 else lenses)
+    assert {row["error"] for row in broken} == {"the model's answer is not a number."}
+    assert all(set(row) == {"path", "index", "error"} for row in broken)
+    # what has no answer is passed on to nobody
+    assert chain.answers(images)["1:asked"].sum() == (0 if step == 0 else lenses)
+    with pytest.raises(ValueError, match="is not a number"):
+        chain(images[broken[0]["index"]])

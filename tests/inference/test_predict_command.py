@@ -18,8 +18,8 @@ from datasets import Dataset
 from transformers import AutoModelForImageClassification
 
 import deeplense_hf
+from deeplense_hf.data import staging
 from deeplense_hf.data.schema import features
-from deeplense_hf.inference import atomic_files
 from deeplense_hf.inference.predict import PredictOptions, predict
 from deeplense_hf.inference.prediction_store import PredictionStore
 from deeplense_hf.inference.predictor import Predictor
@@ -115,7 +115,7 @@ def test_answers_that_are_no_numbers_are_told_not_given(run: Callable, monkeypat
 
     monkeypatch.setattr(Predictor, "answers", broken)
     rows = run()
-    told = [f"{row['path']}: the model's answer is not a number." == row["error"] for row in rows]
+    told = [row["error"] == "the model's answer is not a number." for row in rows]
     assert [number for number, row in enumerate(rows) if row["error"]] == np.flatnonzero(told).tolist()
     assert sum(told) == 4, "two of each size"
     assert all((row["predicted_class"] is None) is bad for row, bad in zip(rows, told, strict=True))
@@ -155,7 +155,7 @@ def test_bands_are_selected(run: Callable, tmp_path: Path) -> None:
     (selected,) = run(input=[str(tmp_path / "three.npy")], bands=[1], output=str(tmp_path / "a.parquet"))
     (alone,) = run(input=[str(tmp_path / "second.npy")], output=str(tmp_path / "b.parquet"))
     assert selected["probability_cdm"] == pytest.approx(alone["probability_cdm"], abs=1e-6)
-    with pytest.raises(ValueError, match="has 3 bands, but --bands asks for band 5, counted from 0"):
+    with pytest.raises(ValueError, match=r"three\.npy has 3 bands, but band 5 is asked for, .*; choose among 0 to 2"):
         run(input=[str(tmp_path / "three.npy")], bands=[5], output=str(tmp_path / "c.parquet"))
 
 
@@ -210,10 +210,9 @@ def test_pixel_scale_fills_in(run: Callable, monkeypatch: pytest.MonkeyPatch, tm
     assert all(scale == pytest.approx(0.08) for scale in seen)
 
 
-def test_built_data_set(run: Callable, tmp_path: Path) -> None:
-    folder = tmp_path / "five_systems"
+def built_data_set(folder: Path, images: np.ndarray) -> Path:
+    """Write a data set of five systems, two of which came from files."""
     (folder / "data").mkdir(parents=True)
-    images = np.random.default_rng(2).normal(size=(5, 1, 32, 32)).astype(np.float32)
     declared = features(("no_sub", "cdm", "axion"), 1, 32, 32)
     columns: dict[str, list[Any]] = {name: [None] * 5 for name in declared}
     columns |= {
@@ -228,6 +227,12 @@ def test_built_data_set(run: Callable, tmp_path: Path) -> None:
         f"---\nconfigs:\n- config_name: default\n  description: {folder}\n"
         "  data_files:\n  - split: test\n    path: data/test-*\n---\n"
     )
+    return folder
+
+
+def test_built_data_set(run: Callable, tmp_path: Path) -> None:
+    images = np.random.default_rng(2).normal(size=(5, 1, 32, 32)).astype(np.float32)
+    folder = built_data_set(tmp_path / "five_systems", images)
     rows = run(input=[str(folder)])
     expected = ["test/a.npy", "test/b.npz#3", "test/system-2", "test/system-3", "test/system-4"]
     assert [row["path"] for row in rows] == expected
@@ -238,6 +243,9 @@ def test_built_data_set(run: Callable, tmp_path: Path) -> None:
     assert [row["probability_cdm"] for row in rows] == pytest.approx(
         [row["probability_cdm"] for row in files], abs=1e-6
     )
+    other = built_data_set(tmp_path / "other", images + 1)
+    both = run(input=[str(folder), str(other), f"{folder}/"], output=str(tmp_path / "both.parquet"))
+    assert [row["path"] for row in both] == [f"{place}/{path}" for place in (folder, other) for path in expected]
 
 
 KILLED_RUN = """
@@ -315,7 +323,7 @@ def test_full_disk_keeps_the_parts(run: Callable, tmp_path: Path, monkeypatch: p
         synchronise(descriptor)
 
     with monkeypatch.context() as patched:
-        patched.setattr(atomic_files.os, "fsync", full)
+        patched.setattr(staging.os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
             run(batch_size=4, rows_per_part=4)
     assert not (tmp_path / "table.parquet").exists()
@@ -358,6 +366,30 @@ def test_finished_table_is_reused_or_left_alone(
     with pytest.raises(ValueError, match="was not written by predict"):
         run(output=str(tmp_path / "notes.parquet"))
     assert (tmp_path / "notes.parquet").read_text() == "mine"
+
+
+@pytest.mark.parametrize("content", ["[1]", "hello", "{}", '{"model": "mine"}'])
+def test_a_file_where_a_csv_table_notes_its_identity_is_left_alone(content: str, run: Callable, tmp_path: Path) -> None:
+    table, companion = tmp_path / "table.csv", tmp_path / "table.csv.json"
+    companion.write_text(content)
+    with pytest.raises(ValueError, match=r"table\.csv\.json, where predict notes .* was not written by predict"):
+        run(output=str(table))
+    assert not list(tmp_path.glob("table.csv*.parts"))
+    table.write_text("mine")
+    with pytest.raises(
+        ValueError, match=r"table\.csv is there already (and was not written by|with a different choice)"
+    ):
+        run(output=str(table))
+    assert (table.read_text(), companion.read_text()) == ("mine", content)
+
+
+def test_the_note_of_a_deleted_table_is_in_nobodys_way(run: Callable, save_model: Callable, tmp_path: Path) -> None:
+    table, companion = tmp_path / "table.csv", tmp_path / "table.csv.json"
+    run(output=str(table))
+    table.unlink()
+    earlier = json.loads(companion.read_text())
+    run(output=str(table), model=[str(save_model("other", seed=1))])
+    assert json.loads(companion.read_text())["model"] != earlier["model"]
 
 
 def test_nothing_to_classify(run: Callable, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """Loading and asking a model: DeepLense and stock, and what is said when it cannot be loaded."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import SwinConfig, SwinForImageClassification, SwinModel, ViTImageProcessorPil
 
+from deeplense_hf.data.readers import LensImage
+from deeplense_hf.inference import sources
 from deeplense_hf.inference.predictor import Predictor, select_device
 from deeplense_hf.inference.sources import ImageFile
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
@@ -155,6 +158,31 @@ def test_untrained_head_and_foreign_config_are_refused(save_model: Callable, tmp
         Predictor.from_pretrained(folder)
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("config.json", {"id2label": {"0": "a", "1": "b"}}, "lacks 2 weights .* among them 'classifier.bias'"),
+        ("config.json", {"hidden_dropout_prob": "abc"}, "a value in config.json or .* is of the wrong kind"),
+        ("config.json", {"embed_dim": 0}, "of the wrong kind"),
+        ("config.json", {"hidden_act": "nope"}, "of the wrong kind .*'nope'"),
+        ("config.json", {"id2label": [1]}, "of the wrong kind"),
+        ("preprocessor_config.json", [1], "of the wrong kind"),
+        ("preprocessor_config.json", {"softening": "x"}, "of the wrong kind"),
+    ],
+)
+def test_values_that_do_not_fit_are_told_in_one_sentence(
+    save_model: Callable, file: str, changes: Any, message: str
+) -> None:
+    folder = save_model()
+    values = json.loads((folder / file).read_text())
+    (folder / file).write_text(json.dumps({**values, **changes} if isinstance(changes, dict) else changes))
+    with pytest.raises(ValueError, match=message) as caught:
+        Predictor.from_pretrained(folder, "cpu")
+    assert str(caught.value).startswith(str(folder))
+    assert "\n" not in str(caught.value)
+
+
 def test_regression_models_are_refused(save_model: Callable) -> None:
     folder = save_model()
     values = json.loads((folder / "config.json").read_text())
@@ -176,7 +204,24 @@ def test_one_bad_image_of_a_stack_does_not_hide_the_others(tmp_path: Path) -> No
     images = np.random.default_rng(0).normal(size=(20, 32, 32)).astype(np.float32)
     images[3] = np.nan
     np.save(tmp_path / "stack.npy", images)
-    entries = ImageFile(tmp_path / "stack.npy").read()
+    entries = list(ImageFile(tmp_path / "stack.npy").read())
     assert [entry.index for entry in entries] == list(range(20))
     assert [entry.index for entry in entries if entry.error] == [3]
     assert np.array_equal(entries[4].image[0], images[4])
+
+
+def test_a_stack_is_read_one_image_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def stack(path: Path, **options: bool) -> Iterator[LensImage]:
+        for index in range(3):
+            read.append(index)
+            yield LensImage(IMAGES[0], f"{path.name}#{index}")
+        raise OSError("the file ends here.")
+
+    monkeypatch.setattr(sources, "iterate_images", stack)
+    entries = ImageFile(tmp_path / "stack.npy").read()
+    assert next(entries).index == 0
+    assert read == [0]
+    rest = list(entries)
+    assert [(entry.index, entry.error) for entry in rest] == [(1, None), (2, None), (3, "the file ends here.")]

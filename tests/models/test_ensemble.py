@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import OptimizeResult
 from scipy.special import softmax
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
@@ -27,6 +28,7 @@ from deeplense_hf.tasks.task import References
 
 CLASSES = ("no_sub", "cdm", "axion")
 TARGET = "source_x"
+NAMES = ("a", "b", "c")
 EQUAL = ([1 / 3] * 3, [1.0] * 3)
 
 
@@ -149,6 +151,9 @@ def test_members_that_do_not_fit_are_refused(members: list[Predictor]) -> None:
     ("options", "message"),
     [
         ({"models": ["one"]}, "is no ensemble; give at least two"),
+        ({"batch_size": 0}, "batch_size=0 is not positive; use for example 64"),
+        ({"images_per_class": 0}, "images_per_class=0 is not positive"),
+        ({"seed": -1}, "seed=-1 is negative"),
         ({"weighting": "validation"}, "needs --dataset"),
         ({"weighting": "validation", "dataset": "model_1", "split": "test"}, "is for testing alone"),
     ],
@@ -156,6 +161,28 @@ def test_members_that_do_not_fit_are_refused(members: list[Predictor]) -> None:
 def test_bad_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EnsembleOptions(**{"models": ["one", "two"], "output_dir": "out", **options})
+
+
+def test_a_search_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(3, size=400)
+    logits = [2.0 * np.eye(3)[labels], generator.normal(size=(400, 3))]
+    # where the search begins is not where it should end
+    result = OptimizeResult(x=np.array([0.5, 0.5]), success=False, message="it gave up")
+    monkeypatch.setattr("scipy.optimize.minimize", lambda *given, **options: result)
+    with pytest.raises(ValueError, match=r"least log loss failed \(it gave up\); use weighting='uniform'"):
+        best_weights(logits, labels)
+    # but at the optimum it may stop as it likes
+    result.x = np.array([1.0, 0.0])
+    assert best_weights(logits, labels) == [1.0, 0.0]
+
+
+def test_a_member_without_an_answer_is_not_joined(members: list[Predictor]) -> None:
+    with torch.no_grad():
+        members[1].model.classifier.bias[0] = torch.nan
+    dataset = load_lenses("model_2", images_per_class=30)["validation"]
+    with pytest.raises(ValueError, match=rf"of model 'b' is not a number for {len(dataset)} of {len(dataset)} images"):
+        logits_of(NAMES, members, dataset, 64)
 
 
 def test_weights_of_many_members_are_the_best_ones() -> None:
@@ -216,7 +243,7 @@ def test_the_command_writes_a_folder_that_answers(
         # the calibrated ensemble is right about what it is sure of, up to the doubt that few images leave
         assert about["log_loss_of_ensemble"] <= log_losses(logits, labels, *EQUAL)[-1] + 1e-3
         assert f"log loss {about['log_loss_of_ensemble']:.4f}" in capsys.readouterr().out
-        _, (said,) = logits_of([together], load_lenses("model_2", images_per_class=30)["validation"], 64)
+        _, (said,) = logits_of(["together"], [together], load_lenses("model_2", images_per_class=30)["validation"], 64)
         assert about["log_loss_of_ensemble"] == pytest.approx(log_losses([said], labels, [1.0], [1.0])[-1], abs=1e-5)
 
 
@@ -241,7 +268,7 @@ def test_an_ensemble_is_calibrated_as_a_single_model_is(members: list[Predictor]
 
 
 def _asked(members: list[Predictor]) -> tuple[list[np.ndarray], np.ndarray]:
-    labels, logits = logits_of(members, load_lenses("model_2", images_per_class=30)["validation"], 64)
+    labels, logits = logits_of(NAMES, members, load_lenses("model_2", images_per_class=30)["validation"], 64)
     return logits, labels
 
 

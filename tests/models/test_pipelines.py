@@ -21,6 +21,7 @@ from transformers import (
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import AutoModelForAnomalyDetection, AutoModelForImageRegression, DeepLenseImageProcessor
 from deeplense_hf.models.auto_classes import AutoModelForLenses, auto_class_of
+from deeplense_hf.models.image_reading import iterate_images
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.registry import TASKS
 
@@ -135,6 +136,32 @@ def test_a_model_that_was_never_fitted_is_told(tmp_path: Path, counts: np.ndarra
         pipeline("lens-classification", model=str(tmp_path))(counts.astype(np.float32))
     with pytest.raises(ValueError, match="gives no anomaly_score, for it has not been fitted"):
         Predictor.from_pretrained(tmp_path, "cpu").answers(np.ones((1, 1, 32, 32), dtype=np.float32))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression", "anomaly_detection"])
+def test_an_answer_that_is_no_number_is_refused(task: str, tmp_path: Path, counts: np.ndarray) -> None:
+    config = build_config("deeplense-swin-test", image_size=32, task=task, anomaly_score="reconstruction")
+    model = auto_class_of(config).from_config(config)
+    if task == "anomaly_detection":
+        model.normal.fit_scores(torch.tensor([0.5, 1.5]))
+    with torch.no_grad():
+        list(model.parameters())[-1].view(-1)[0] = torch.nan
+    model.save_pretrained(tmp_path)
+    DeepLenseImageProcessor(size=32).save_pretrained(tmp_path)
+    for name in ("lens-classification", "image-classification")[: 2 if task == "classification" else 1]:
+        with pytest.raises(ValueError, match="the model's answer is not a number"):
+            pipeline(name, model=str(tmp_path))(counts.astype(np.float32))
+
+
+def test_lists_of_numpy_numbers_are_lists_of_numbers(folder: Path, counts: np.ndarray) -> None:
+    explain = pipeline("lens-classification", model=str(folder))
+    expected = explain(counts.astype(np.float64).tolist())["scores"]
+    for kind in (np.float32, np.float64, np.int64, np.uint8):
+        assert explain([[kind(value) for value in row] for row in counts])["scores"] == pytest.approx(expected)
+    (read,) = iterate_images([[np.bool_(value > 128) for value in row] for row in counts])
+    np.testing.assert_array_equal(read, counts > 128)
+    with pytest.raises(ValueError, match="not complex64"):
+        explain([[np.complex64(value) for value in row] for row in counts])
 
 
 def test_what_is_no_image_is_refused_in_one_sentence(folder: Path) -> None:

@@ -1,0 +1,81 @@
+"""Asking about a batch, so that an image which is refused keeps no other from its answer."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deeplense_hf.tasks.task import NOT_A_NUMBER, Arrays, finite_rows
+
+from .predictor import count
+
+
+class Table(Protocol):
+    """What arranges answers as columns: a task, or that of a chain."""
+
+    def table(self, answers: Arrays) -> dict[str, list[Any]]:
+        """Return the values of every column, one for each image."""
+
+
+class Answerer(Protocol):
+    """What can be asked: a `Predictor`, or a `Chain` of them."""
+
+    @property
+    def task(self) -> Table:
+        """What is asked."""
+
+    def answers(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None) -> Arrays:
+        """Answer for a batch, or raise ValueError."""
+
+
+def rows_or_reasons(
+    answerer: Answerer, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None
+) -> list[dict[str, Any] | str]:
+    """Ask about images of one shape; if the batch is refused, one by one, to find out which image is to blame.
+
+    Args:
+        answerer: What is asked.
+        images: Raw images, `(batch, bands, height, width)`, at least one.
+        pixel_scale: Of each [arcsec/pixel], `(batch,)`; None where unknown.
+
+    Returns:
+        For each image the values of the columns, or the sentence why there are none: the image is refused, or its
+        answer is not a number.
+    """
+    try:
+        answers = answerer.answers(images, pixel_scale)
+    except ValueError as error:
+        if len(images) == 1:
+            return [" ".join(str(error).split())]
+        singles = [slice(number, number + 1) for number in range(len(images))]
+        return [
+            rows_or_reasons(answerer, images[one], None if pixel_scale is None else pixel_scale[one])[0]
+            for one in singles
+        ]
+    finite, table = finite_rows(answers), answerer.task.table(answers)
+    return [
+        {name: values[row] for name, values in table.items()} if finite[row] else NOT_A_NUMBER
+        for row in range(len(images))
+    ]
+
+
+def choose_bands(image: NDArray[np.float32], bands: list[int], what: str = "the image") -> NDArray[np.float32]:
+    """Select bands of an image.
+
+    Args:
+        image: `(bands, height, width)`.
+        bands: Which, counted from 0, in which order; all when empty.
+        what: The image, as the sentence names it.
+
+    Returns:
+        The image with these bands.
+
+    Raises:
+        ValueError: If the image lacks one.
+    """
+    if bands and max(bands) >= len(image):
+        raise ValueError(
+            f"{what} has {count(len(image), 'band')}, but band {max(bands)} is asked for, counted from 0; choose "
+            f"among 0 to {len(image) - 1}."
+        )
+    return image[bands] if bands else image
