@@ -8,6 +8,8 @@ from .report import EvaluationReport, Measurement
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 GREY = "#8a8a8a"
 _DOTS_PER_INCH = 150
+# characters of a title that stand beside the number of images
+_LONGEST_TITLE = 30
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -16,8 +18,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def title(text: str, report: EvaluationReport) -> str:
-    """Return a title that says on what the figure was measured."""
-    return f"{text} ({report.n} images, split {report.split})"
+    """Return a title that says on what the figure was measured, in two lines where it is long."""
+    images = f"({report.n:,} images, split {report.split})"
+    return f"{text}{' ' if len(text) <= _LONGEST_TITLE else chr(10)}{images}"
 
 
 def area(measurement: Measurement) -> str:

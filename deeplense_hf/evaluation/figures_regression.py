@@ -39,8 +39,10 @@ def estimates_figure(
     axes.plot(truths, values, ".", color=COLOURS[0], markersize=3, alpha=0.4)
     shown = np.linspace(0, len(truths) - 1, min(_ERROR_BARS, len(truths))).astype(int)
     axes.errorbar(
-        truths[shown], values[shown], yerr=deviations[shown], fmt="none", ecolor=COLOURS[0], elinewidth=0.5, alpha=0.3
-    )
+        truths[shown], values[shown], yerr=deviations[shown], fmt="none", ecolor=COLOURS[0], elinewidth=0.5, alpha=0.3,
+        label="one standard deviation",
+    )  # fmt: skip
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
     scores = {score: report.metrics[f"{score}_{target}"].value for score in ("mae", "rmse", "r2")}
     text = "  ".join(f"{name.upper()} {value:.3g}" for name, value in scores.items() if value is not None)
     axes.text(0.03, 0.95, text, transform=axes.transAxes, fontsize=8)

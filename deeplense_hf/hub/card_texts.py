@@ -27,8 +27,9 @@ class TaskTexts:
 
 
 SIMULATED = (
-    "All scores are on simulated images unless a table says otherwise. A simulation leaves out what real images have: "
-    "structure of real galaxies, dust, neighbours, imperfect point spread functions, correlated noise."
+    "All scores are on simulated images of ours unless a table says otherwise. A simulation leaves out much of what real "
+    "images have: dust, other objects in the field, imperfect point spread functions, correlated noise, and where sources "
+    "are smooth profiles the structure of real galaxies."
 )
 EQUAL_CLASSES = (
     "The classes are equally frequent in training. In the sky they are not, and nobody knows how often each occurs: "
@@ -67,7 +68,7 @@ TASK_TEXTS: dict[str, TaskTexts] = {
         headline=(("roc_auc", "roc_auc"), ("average_precision", "average_precision")),
         options=("loss", "class_balance", "teachers"),
         limits=(
-            "Look-alikes are of the kinds that the recipe names; surveys hold others.",
+            "Look-alikes are of the kinds that were simulated, see above; surveys hold others.",
             "Where lenses are rarer than in training a probability above one half is mostly a false alarm: choose the "
             "threshold by the rates under Results.",
             _SETS,
