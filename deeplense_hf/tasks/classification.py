@@ -12,7 +12,12 @@ from transformers import AutoModelForImageClassification
 
 from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import LABEL, LABEL_SETS
-from deeplense_hf.lens_metrics.classification_scores import check_scores, confusion_counts, weighted_scores
+from deeplense_hf.lens_metrics.classification_scores import (
+    check_scores,
+    confusion_counts,
+    total_weights,
+    weighted_scores,
+)
 from deeplense_hf.lens_metrics.detection_scores import weighted_detection_scores
 from deeplense_hf.models.answers import prediction_sets
 
@@ -203,7 +208,7 @@ class ClassificationTask(Task):
         if self.prediction_set_threshold is None:
             return {}
         sets = prediction_sets(probabilities, self.prediction_set_threshold)
-        total = weights.sum(axis=1)
+        total = total_weights(weights)
         return {
             "prediction_set_coverage": weights @ sets[np.arange(len(labels)), labels] / total,
             "prediction_set_size": weights @ sets.sum(axis=1) / total,
