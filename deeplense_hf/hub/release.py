@@ -134,7 +134,7 @@ def make_release(options: ReleaseOptions) -> None:
             write_examples(predictor, report.dataset, _images(run, predictor, report), place / EXAMPLES),
             tuple(baseline.model for baseline in baselines),
         )
-        (place / RELEASE_FILE).write_text(json.dumps(asdict(about), indent=2) + "\n", encoding="utf-8")
+        (place / RELEASE_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_card(place), encoding="utf-8")
     print(
         f"written: {folder}; look at its README.md, then: python scripts/push_to_hub.py --folder {folder} "

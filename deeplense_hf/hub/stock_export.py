@@ -128,7 +128,7 @@ def export_stock(options: ExportOptions) -> None:
             names,
             answers,
         )
-        (place / STOCK_FILE).write_text(json.dumps(asdict(about), indent=2) + "\n", encoding="utf-8")
+        (place / STOCK_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_stock_card(place), encoding="utf-8")
     print(f"written: {folder}; its probabilities differ by at most {difference:.0e} on {len(pictures)} pictures")
 

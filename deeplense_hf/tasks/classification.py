@@ -28,6 +28,8 @@ from .task import Arrays, ProcessedSplit, References, Task, class_names_of, grou
 PROBABILITIES = "probabilities"
 PREDICTED_CLASS = "predicted_class"
 PREDICTION_SET = "prediction_set_95"
+# before the name of a class, in a table of answers
+PROBABILITY_OF = "probability_"
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ class ClassificationTask(Task):
     def columns(self) -> dict[str, str]:
         """Columns of a table of answers and their types."""
         sets = {} if self.prediction_set_threshold is None else {PREDICTION_SET: "string"}
-        return {PREDICTED_CLASS: "string", **{f"probability_{name}": "float32" for name in self.class_names}, **sets}
+        probabilities = {f"{PROBABILITY_OF}{name}": "float32" for name in self.class_names}
+        return {PREDICTED_CLASS: "string", **probabilities, **sets}
 
     def table(self, answers: Arrays) -> dict[str, list[Any]]:
         """Arrange classes and probabilities as columns; see `Task`."""
@@ -186,7 +189,7 @@ class ClassificationTask(Task):
         best = probabilities.argmax(axis=1).tolist()
         columns: dict[str, list[Any]] = {PREDICTED_CLASS: [self.class_names[index] for index in best]}
         for index, name in enumerate(self.class_names):
-            columns[f"probability_{name}"] = probabilities[:, index].tolist()
+            columns[f"{PROBABILITY_OF}{name}"] = probabilities[:, index].tolist()
         if self.prediction_set_threshold is not None:
             sets = prediction_sets(probabilities, self.prediction_set_threshold)
             names = np.array(self.class_names)
