@@ -67,7 +67,8 @@ def export_stock(options: ExportOptions) -> None:
 
     Raises:
         FileNotFoundError: If the run is missing.
-        ValueError: If the model uses what transformers does not have, or the folder holds something else.
+        ValueError: If the model uses what transformers does not have, the data set has no test split or no labels of
+            its classes, or the folder holds something else.
         OSError: If the folder cannot be written.
     """
     import yaml
@@ -76,6 +77,7 @@ def export_stock(options: ExportOptions) -> None:
 
     from deeplense_hf.data.loading import load_lenses
     from deeplense_hf.data.staging import check_replaceable, replaced_folder
+    from deeplense_hf.evaluation.dataset_predictions import check_images
     from deeplense_hf.evaluation.run import evaluate_model
     from deeplense_hf.inference.predictor import Predictor
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
@@ -100,6 +102,9 @@ def export_stock(options: ExportOptions) -> None:
     if "test" not in splits:
         raise ValueError(f"{name} has no test split to measure the export on; give another --dataset.")
     test = splits["test"]
+    # refused as an evaluation would, which comes after the pictures
+    predictor.task.references(test)
+    check_images(test, predictor)
     pictures = as_pictures(test, predictor)
     with replaced_folder(folder) as place:
         stock.save_pretrained(place)
