@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .examples import EXAMPLES, Example
-from .public_names import public_name
+from .public_names import check_hub_names, public_name
 
 if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport
@@ -58,9 +58,7 @@ class ReleaseOptions:
         Raises:
             ValueError: If they are no names on the Hub.
         """
-        for option in ("name", "owner"):
-            if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", getattr(self, option)):
-                raise ValueError(f"{option}='{getattr(self, option)}' is no name on the Hub, as deeplense-swin is.")
+        check_hub_names(name=self.name, owner=self.owner)
 
 
 @dataclass(frozen=True)

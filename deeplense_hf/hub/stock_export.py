@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .public_names import check_hub_names
+
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
@@ -32,6 +34,14 @@ class ExportOptions:
         metadata={"help": "data set to evaluate the export on, as 8-bit pictures; that of the run if absent"},
     )
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier export of that name"})
+
+    def __post_init__(self) -> None:
+        """Check the names.
+
+        Raises:
+            ValueError: If they are no names on the Hub.
+        """
+        check_hub_names(name=self.name, owner=self.owner)
 
 
 @dataclass(frozen=True)
