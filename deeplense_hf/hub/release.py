@@ -19,8 +19,10 @@ BASELINES = "baselines"
 FIGURES = "figures"
 _LICENCE = "mit"
 LARGEST_WEIGHTS = 10_000_000
-# of a training: folders of the machine, and what belongs to an account
+# of a training: folders of the machine, and what belongs to an account, as every token that gives access to one
 _PRIVATE_OPTIONS = re.compile(r"hub_.*|push_to_hub.*|output_dir|logging_dir|run_name|.*token")
+# a token that a network has
+_PUBLIC_TOKEN = "distillation_token"
 
 
 @dataclass
@@ -234,6 +236,18 @@ def _write_model(predictor: "Predictor", place: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def is_private_option(name: str) -> bool:
+    """Tell whether an option of a training is never published.
+
+    Args:
+        name: Name of the option.
+
+    Returns:
+        True for what belongs to a machine or an account.
+    """
+    return name != _PUBLIC_TOKEN and _PRIVATE_OPTIONS.fullmatch(name) is not None
+
+
 def copy_training(run: Path, place: Path) -> None:
     """Copy the options of a training, without what belongs to a machine or an account, and what it took.
 
@@ -253,7 +267,7 @@ def copy_training(run: Path, place: Path) -> None:
         if not (run / name).is_file():
             raise FileNotFoundError(f"{run} is no training run of this version: it lacks {name}.")
     given = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
-    options = {name: value for name, value in given.items() if not _PRIVATE_OPTIONS.fullmatch(name)}
+    options = {name: value for name, value in given.items() if not is_private_option(name)}
     for name in ("dataset", "model"):
         options[name] = public_name(options[name])
     options["teachers"] = [public_name(name) for name in options.get("teachers", [])]
