@@ -30,6 +30,7 @@ class Command:
         options: `module:name` of the dataclasses of options; their modules import in milliseconds.
         heavy_options: Further dataclasses, many or expensive to import; `--help` leaves them to `--help_all`.
         advanced: Single options that `--help` leaves to `--help_all`.
+        to_go_on: What is said after an interruption of a command that keeps what is finished; others begin again.
     """
 
     summary: str
@@ -37,8 +38,10 @@ class Command:
     options: tuple[str, ...]
     heavy_options: tuple[str, ...] = ()
     advanced: tuple[str, ...] = ()
+    to_go_on: str = ""
 
 
+_AGAIN = "finished work is kept, run the same command again to go on"
 _TRAIN_OPTIONS = ("deeplense_hf.training.options:TrainOptions", "deeplense_hf.tasks.options:TaskOptions")
 _TRAIN_HEAVY_OPTIONS = (
     "deeplense_hf.training.method_options:MethodOptions",
@@ -60,17 +63,20 @@ COMMANDS: dict[str, Command] = {
             "mask_size",
             "cpu_threads",
         ),
+        to_go_on="checkpoints are kept, run the command with --resume_from_checkpoint to go on",
     ),
     "search": Command(
         "search the training options of the best validation score",
         "deeplense_hf.training.search:search",
         ("deeplense_hf.training.search_options:SearchOptions",),
         (*_TRAIN_OPTIONS, *_TRAIN_HEAVY_OPTIONS),
+        to_go_on=_AGAIN,
     ),
     "simulate": Command(
         "simulate a population of strong lenses as a data set",
         "deeplense_hf.data.simulate:simulate",
         ("deeplense_hf.data.simulate:SimulateOptions",),
+        to_go_on=_AGAIN,
     ),
     "import": Command(
         "turn original lens files, also in archives, into a data set",
@@ -91,6 +97,7 @@ COMMANDS: dict[str, Command] = {
         "answer for images what a model was trained for, a row for each",
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
+        to_go_on=_AGAIN,
     ),
     "app": Command(
         "serve a page where models answer for lenses you drop or draw",
@@ -111,11 +118,13 @@ COMMANDS: dict[str, Command] = {
         "push a released model to the Hugging Face Hub",
         "deeplense_hf.hub.push_model:push_model",
         ("deeplense_hf.hub.push_model:PushOptions",),
+        to_go_on=_AGAIN,
     ),
     "push-dataset": Command(
         "push data sets to the Hugging Face Hub, a configuration each",
         "deeplense_hf.hub.push_dataset:push_dataset",
         ("deeplense_hf.hub.push_dataset:PushDatasetOptions",),
+        to_go_on=_AGAIN,
     ),
 }
 
@@ -148,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(name, rest)
     except KeyboardInterrupt:
-        return _say_error("interrupted; finished work is kept, run the same command again to go on.", status=130)
+        to_go_on = COMMANDS[name].to_go_on
+        return _say_error(f"interrupted; {to_go_on}." if to_go_on else "interrupted.", status=130)
     except (ValueError, OSError, ImportError) as error:
         if os.environ.get(TRACE_VARIABLE):
             raise

@@ -218,10 +218,14 @@ class LensImageDecoder:
 
     @property
     def system_ids(self) -> NDArray[np.str_]:
-        """Lens system of each row, `(rows,)`; without that column each row is its own."""
+        """Lens system of each row, `(rows,)`; a row of which none is known is one of its own."""
         if SYSTEM_ID not in self.dataset.column_names:
             return np.arange(len(self)).astype(str)
-        return self.column(SYSTEM_ID).astype(str)
+        known = self.column(SYSTEM_ID).astype(str)
+        unknown = self.dataset.data.column(SYSTEM_ID).is_null(nan_is_null=True).to_numpy()
+        unknown = unknown if self._indices is None else unknown[self._indices]
+        # words that no system is called, as it might be by a number
+        return np.where(unknown, [f"row {row} without a system" for row in range(len(self))], known)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column beside the images.

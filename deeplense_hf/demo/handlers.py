@@ -19,7 +19,6 @@ from .words import answers_html, caption_html, note_html, occlusion_html
 
 ANY = "the first that answers"
 """Choice of the classifier whose answer is explained."""
-_WHOLE_NUMBERS = ("subhalo_count", "seed")
 
 
 class Handlers:
@@ -40,7 +39,6 @@ class Handlers:
         options = dict(zip((field.name for field in fields(DrawnLens)), values, strict=True))
         if any(value is None for value in values):
             return nothing_shown("A number of the lens is missing; type one or move its slider.")
-        options |= {name: int(options[name]) for name in _WHOLE_NUMBERS}
         try:
             source = DrawnLens(**options)
         except ValueError as error:

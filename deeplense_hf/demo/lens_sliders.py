@@ -21,6 +21,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "subhalo_count": (0, 60),
     "seed": (0, 999),
 }
+_WHOLE_NUMBERS = ("subhalo_count", "seed")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class DrawnLens:
         seed: Of noise, subhaloes and the direction of the vortex.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is none, is out of range, or is not whole where a count or a seed is asked for.
     """
 
     substructure: str = "cdm"
@@ -51,12 +52,20 @@ class DrawnLens:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check the numbers; counts that come as floats, as from a page, become integers."""
         if self.substructure not in ("no_sub", "cdm", "axion"):
             raise ValueError(f"substructure='{self.substructure}' is not one of no_sub, cdm, axion.")
         for name, (low, high) in RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}={getattr(self, name)} is not between {low} and {high}.")
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise ValueError(f"{name}={value!r} is no number; give one between {low} and {high}.")
+            if not low <= value <= high:
+                raise ValueError(f"{name}={value} is not between {low} and {high}.")
+        for name in _WHOLE_NUMBERS:
+            value = getattr(self, name)
+            if value != int(value):
+                raise ValueError(f"{name}={value} is no whole number; round it.")
+            object.__setattr__(self, name, int(value))
 
 
 def is_smooth(lens: DrawnLens) -> bool:
@@ -115,11 +124,11 @@ def draw_lens(lens: DrawnLens) -> tuple[NDArray[np.float32], float]:
         recipe,
         lens_mass=recipe.lens_mass * wanted**2,
         shear_1=float(lens.shear),
-        subhalo_count=max(1, int(lens.subhalo_count)),
+        subhalo_count=max(1, lens.subhalo_count),
         log10_axion_mass_range=(mass, mass),
     )
     name = "no_sub" if is_smooth(lens) else lens.substructure
-    systems = draw_systems(changed, name, [0], int(lens.seed))
+    systems = draw_systems(changed, name, [0], lens.seed)
     parameters = systems.parameters | {
         "source_x": np.array([lens.source_x], dtype=np.float32),
         "source_y": np.array([lens.source_y], dtype=np.float32),

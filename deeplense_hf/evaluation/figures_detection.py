@@ -28,7 +28,7 @@ def scores_figure(
         quantity: What the score is, for the axis.
 
     Returns:
-        The figure; the outermost hundredths are in the first and the last bin.
+        The figure; the outermost half percent at either end is in the first or the last bin.
     """
     figure = new_figure(5.0, 3.8)
     axes = figure.add_subplot()

@@ -61,7 +61,8 @@ class EvaluationReport:
         class_names: Classes, of a classifier in the model's order.
         class_counts: Images of each class.
         metrics: Scores by name, see `weighted_scores` of the task.
-        morphologies: Scores on rings, arcs, ... of which there are at least 50 images; none where that is unknown.
+        morphologies: Scores on rings, arcs, ... of which there are at least 50 images of 20 systems; none where that
+            is unknown.
         confusion_matrix: Images by true class (row) and predicted class (column); empty where answers are no classes.
         report_rows: Titles and names of the scores of the short table.
         bootstrap_samples: Resamples behind the intervals; 0 means no intervals.

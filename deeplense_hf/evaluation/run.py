@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 METRICS_FILE = "metrics.json"
 _DECIMALS = 6
 _FEWEST_OF_A_MORPHOLOGY = 50
+# of fewer, resamples differ too little from each other, and some draw none of them
+_FEWEST_SYSTEMS_OF_A_MORPHOLOGY = 20
 _ROWS_NAMED = 5
 
 
@@ -243,7 +245,7 @@ def build_report(
         class_names=references.group_names,
         class_counts={name: int(count) for name, count in zip(references.group_names, counts, strict=True)},
         metrics=measured(np.ones(rows, dtype=bool)),
-        morphologies=_by_morphology(predictions.morphologies, measured, [name for _, name in report_rows]),
+        morphologies=_by_morphology(predictions, measured, [name for _, name in report_rows]),
         confusion_matrix=task.confusion_matrix(references, predictions.answers),
         report_rows=report_rows,
         bootstrap_samples=bootstrap_samples,
@@ -269,15 +271,18 @@ def _check_finite(predictions: "DatasetPredictions", where: str) -> None:
 
 
 def _by_morphology(
-    morphologies: "NDArray[np.str_]",
+    predictions: "DatasetPredictions",
     measured: "Callable[[NDArray[np.bool_]], dict[str, Measurement]]",
     shown: "Sequence[str]",
 ) -> tuple[MorphologyScores, ...]:
-    """Score the images of each morphology of which there are enough for the scores to mean something."""
+    """Score the images of each morphology of which there are enough, of enough systems, to mean something."""
+    import numpy as np
+
     found = []
-    for name in sorted(set(morphologies.tolist()) - {""}):
-        chosen = morphologies == name
-        if chosen.sum() >= _FEWEST_OF_A_MORPHOLOGY:
+    for name in sorted(set(predictions.morphologies.tolist()) - {""}):
+        chosen = predictions.morphologies == name
+        systems = len(np.unique(predictions.system_ids[chosen]))
+        if chosen.sum() >= _FEWEST_OF_A_MORPHOLOGY and systems >= _FEWEST_SYSTEMS_OF_A_MORPHOLOGY:
             scores = measured(chosen)
             metrics = {score: scores[score] for score in shown}
             found.append(MorphologyScores(name, int(chosen.sum()), metrics))

@@ -190,8 +190,9 @@ def probabilities(answer: Mapping[str, float]) -> dict[str, float]:
     Returns:
         Scores by class.
     """
-    start = "probability_"
-    return {name.removeprefix(start): score for name, score in answer.items() if name.startswith(start)}
+    from deeplense_hf.tasks.classification import PROBABILITY_OF as START
+
+    return {name.removeprefix(START): score for name, score in answer.items() if name.startswith(START)}
 
 
 def summary(report: "EvaluationReport") -> str:

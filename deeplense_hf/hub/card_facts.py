@@ -158,14 +158,14 @@ class Facts:
 
     def takes(self) -> str:
         """Return which images the model was made for, in a sentence."""
-        bands = int(self.config.get("num_channels", 1))
-        recipe = recipe_of(self.dataset)
+        from deeplense_hf.simulation.scene_recipe import SceneRecipe
+
+        bands, recipe = int(self.config.get("num_channels", 1)), recipe_of(self.dataset)
         text = f"It takes images of {bands} band{'s' if bands > 1 else ''}"
         if recipe is not None:
-            camera, names = recipe.instrument, recipe.instrument_name.replace("+", ", ")
-            # a published recipe has a camera of its own
-            text += f" ({names})" if names != recipe.name else ""
-            side, scale = camera.image_size, camera.pixel_scale
+            # the camera of a published population is called as the population, which says nothing of its band
+            text += f" ({recipe.instrument_name.replace('+', ', ')})" if isinstance(recipe, SceneRecipe) else ""
+            side, scale = recipe.instrument.image_size, recipe.instrument.pixel_scale
             text += f"; those it learnt from have {side}x{side} pixels of {scale:g} arcsec"
         steps = []
         if crop := self.processor.get("crop_size"):
@@ -263,7 +263,7 @@ class Facts:
     def limits(self) -> list[str]:
         """Return what a user must know of the population that the model was trained on, in sentences."""
         from deeplense_hf.simulation.finding_recipe import FindingRecipe
-        from deeplense_hf.simulation.populations import einstein_radius
+        from deeplense_hf.simulation.populations import deflection_factor, einstein_radius
         from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
         from .card_texts import EQUAL_CLASSES, SIMULATED
@@ -277,7 +277,7 @@ class Facts:
         if isinstance(recipe, SceneRecipe):
             return general
         recipe = recipe.lenses if isinstance(recipe, FindingRecipe) else recipe
-        radius = float(einstein_radius(recipe, recipe.lens_mass))
+        radius = deflection_factor(recipe) * float(einstein_radius(recipe, recipe.lens_mass))
         classifies = self.config.get("task") == "classification"
         elsewhere = (
             "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` show it)"

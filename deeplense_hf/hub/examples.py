@@ -1,6 +1,7 @@
 """Example images of a release: simulated ones that no training saw, as numbers and as pictures, with the answers."""
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = "examples"
 # far from the seeds that people train with
 EXAMPLE_SEED = 1_000_003
+_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def example_images(
     for name in recipe.class_names:
         if name in class_names:
             batch = simulate_batch(recipe, name, [0], EXAMPLE_SEED)
-            truth = {target: _rounded(batch.parameters[target][0]) for target in targets if target in batch.parameters}
+            truth = {target: float(batch.parameters[target][0]) for target in targets if target in batch.parameters}
             images[name] = (batch.images[0], truth)
     return images
 
@@ -97,6 +99,9 @@ def write_examples(
 
     Returns:
         What the model answers for each.
+
+    Raises:
+        ValueError: If an answer is not a number.
     """
     import numpy as np
 
@@ -116,8 +121,11 @@ def write_examples(
         of_picture = {}
         if len(image) == 1:
             numbers = np.asarray(image_from_bytes(content, name), dtype=np.float32).reshape(image.shape)
-            of_picture = _answer(predictor, numbers, scale)
-        examples.append(Example(name, _answer(predictor, image, scale), of_picture, truth))
+            of_picture = _answer(predictor, numbers, scale, f"the picture '{name}.png'")
+        answer = _answer(predictor, image, scale, f"the example '{name}'")
+        # NaN is what a class lacks, as a lens without axions their mass
+        known = {target: _rounded(value) for target, value in truth.items() if math.isfinite(value)}
+        examples.append(Example(name, answer, of_picture, known))
     return tuple(examples)
 
 
@@ -140,13 +148,24 @@ def linear_picture(image: "NDArray[np.float32]") -> bytes:
     return buffer.getvalue()
 
 
-def _answer(predictor: "Predictor", image: "NDArray[np.float32]", pixel_scale: float) -> dict[str, float]:
-    """Return the numbers that the model answers for an image."""
+def _answer(predictor: "Predictor", image: "NDArray[np.float32]", pixel_scale: float, what: str) -> dict[str, float]:
+    """Return the numbers that the model answers for an image, and refuse what is none."""
     import numpy as np
 
+    from deeplense_hf.tasks.classification import PROBABILITY_OF
+
     table = predictor.task.table(predictor.answers(image[None], np.array([pixel_scale], dtype=np.float32)))
-    return {column: _rounded(values[0]) for column, values in table.items() if isinstance(values[0], int | float)}
+    answer = {column: float(values[0]) for column, values in table.items() if isinstance(values[0], int | float)}
+    if not all(map(math.isfinite, answer.values())):
+        raise ValueError(f"the model's answer for {what} is not a number; train the model again.")
+    # of a probability, which is one of several that sum to one, digits beyond the fourth decimal say nothing
+    return {
+        column: round(value, _DIGITS) if column.startswith(PROBABILITY_OF) else _rounded(value)
+        for column, value in answer.items()
+    }
 
 
-def _rounded(value: Any) -> float:
-    return round(float(value), 4)
+def _rounded(value: float) -> float:
+    """Round to four significant digits, or to four decimals where those are more."""
+    magnitude = math.floor(math.log10(abs(value))) if value else 0
+    return round(value, max(_DIGITS, _DIGITS - 1 - magnitude))

@@ -10,6 +10,23 @@ if TYPE_CHECKING:
 _STREAMED = "simulate:"
 
 
+def check_hub_names(**names: str) -> None:
+    """Refuse what cannot be the name of a repository or of its owner.
+
+    Args:
+        **names: By option, what was given.
+
+    Raises:
+        ValueError: If one is no name on the Hub.
+    """
+    for option, name in names.items():
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+            raise ValueError(
+                f"{option}='{name}' is no name on the Hub; begin with a letter or digit and use letters, digits, '-', "
+                "'_' and '.' alone, as in deeplense-swin."
+            )
+
+
 def dataset_name(dataset: str) -> str:
     """Return the name of a data set without saying that it was simulated while training.
 

@@ -34,12 +34,14 @@ class PushDatasetOptions(RepositoryOptions):
     )
 
     def __post_init__(self) -> None:
-        """Check that every folder has a name.
+        """Check that there is a folder, and that every folder has a name.
 
         Raises:
-            ValueError: If names are missing, are no names, or are twice the same.
+            ValueError: If there is none, or names are missing, are no names, or are twice the same.
         """
         super().__post_init__()
+        if not self.datasets:
+            raise ValueError("datasets is empty; give the folder of a data set, as simulate and import write it.")
         names = self.config_names
         if len(names) != len(self.datasets) and (names or len(self.datasets) > 1):
             raise ValueError(f"{len(self.datasets)} datasets need as many config_names, not {len(names)}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .examples import EXAMPLES, Example
-from .public_names import public_name
+from .public_names import check_hub_names, public_name
 
 if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport
@@ -19,8 +19,10 @@ BASELINES = "baselines"
 FIGURES = "figures"
 _LICENCE = "mit"
 LARGEST_WEIGHTS = 10_000_000
-# of a training: folders of the machine, and what belongs to an account
+# of a training: folders of the machine, and what belongs to an account, as every token that gives access to one
 _PRIVATE_OPTIONS = re.compile(r"hub_.*|push_to_hub.*|output_dir|logging_dir|run_name|.*token")
+# a token that a network has
+_PUBLIC_TOKEN = "distillation_token"
 
 
 @dataclass
@@ -58,9 +60,7 @@ class ReleaseOptions:
         Raises:
             ValueError: If they are no names on the Hub.
         """
-        for option in ("name", "owner"):
-            if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", getattr(self, option)):
-                raise ValueError(f"{option}='{getattr(self, option)}' is no name on the Hub, as deeplense-swin is.")
+        check_hub_names(name=self.name, owner=self.owner)
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def make_release(options: ReleaseOptions) -> None:
             write_examples(predictor, report.dataset, _images(run, predictor, report), place / EXAMPLES),
             tuple(baseline.model for baseline in baselines),
         )
-        (place / RELEASE_FILE).write_text(json.dumps(asdict(about), indent=2) + "\n", encoding="utf-8")
+        (place / RELEASE_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_card(place), encoding="utf-8")
     print(
         f"written: {folder}; look at its README.md, then: python scripts/push_to_hub.py --folder {folder} "
@@ -236,6 +236,18 @@ def _write_model(predictor: "Predictor", place: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def is_private_option(name: str) -> bool:
+    """Tell whether an option of a training is never published.
+
+    Args:
+        name: Name of the option.
+
+    Returns:
+        True for what belongs to a machine or an account.
+    """
+    return name != _PUBLIC_TOKEN and _PRIVATE_OPTIONS.fullmatch(name) is not None
+
+
 def copy_training(run: Path, place: Path) -> None:
     """Copy the options of a training, without what belongs to a machine or an account, and what it took.
 
@@ -255,7 +267,7 @@ def copy_training(run: Path, place: Path) -> None:
         if not (run / name).is_file():
             raise FileNotFoundError(f"{run} is no training run of this version: it lacks {name}.")
     given = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
-    options = {name: value for name, value in given.items() if not _PRIVATE_OPTIONS.fullmatch(name)}
+    options = {name: value for name, value in given.items() if not is_private_option(name)}
     for name in ("dataset", "model"):
         options[name] = public_name(options[name])
     options["teachers"] = [public_name(name) for name in options.get("teachers", [])]

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .public_names import check_hub_names
+
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset
@@ -32,6 +34,14 @@ class ExportOptions:
         metadata={"help": "data set to evaluate the export on, as 8-bit pictures; that of the run if absent"},
     )
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier export of that name"})
+
+    def __post_init__(self) -> None:
+        """Check the names.
+
+        Raises:
+            ValueError: If they are no names on the Hub.
+        """
+        check_hub_names(name=self.name, owner=self.owner)
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,8 @@ def export_stock(options: ExportOptions) -> None:
 
     Raises:
         FileNotFoundError: If the run is missing.
-        ValueError: If the model uses what transformers does not have, or the folder holds something else.
+        ValueError: If the model uses what transformers does not have, the data set has no test split or no labels of
+            its classes, or the folder holds something else.
         OSError: If the folder cannot be written.
     """
     import yaml
@@ -76,6 +87,7 @@ def export_stock(options: ExportOptions) -> None:
 
     from deeplense_hf.data.loading import load_lenses
     from deeplense_hf.data.staging import check_replaceable, replaced_folder
+    from deeplense_hf.evaluation.dataset_predictions import check_images
     from deeplense_hf.evaluation.run import evaluate_model
     from deeplense_hf.inference.predictor import Predictor
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
@@ -100,6 +112,9 @@ def export_stock(options: ExportOptions) -> None:
     if "test" not in splits:
         raise ValueError(f"{name} has no test split to measure the export on; give another --dataset.")
     test = splits["test"]
+    # refused as an evaluation would, which comes after the pictures
+    predictor.task.references(test)
+    check_images(test, predictor)
     pictures = as_pictures(test, predictor)
     with replaced_folder(folder) as place:
         stock.save_pretrained(place)
@@ -128,7 +143,7 @@ def export_stock(options: ExportOptions) -> None:
             names,
             answers,
         )
-        (place / STOCK_FILE).write_text(json.dumps(asdict(about), indent=2) + "\n", encoding="utf-8")
+        (place / STOCK_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_stock_card(place), encoding="utf-8")
     print(f"written: {folder}; its probabilities differ by at most {difference:.0e} on {len(pictures)} pictures")
 

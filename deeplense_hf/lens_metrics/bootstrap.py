@@ -56,7 +56,8 @@ def bootstrap_intervals(
 
     Returns:
         Low and high end per score of `weighted_scores`. Resamples in which a score is undefined (a rare class
-        was not drawn) are left out; both ends are None where it is undefined in all of them.
+        was not drawn) are left out; both ends are None where it is undefined in all of them, and of all scores
+        where there are fewer than two systems, whose resamples are all the same.
 
     Raises:
         ValueError: If `samples` is not positive, `seed` is negative, `level` is not inside (0, 1), or the
@@ -115,6 +116,9 @@ def score_intervals(
     if not 0 < level < 1:
         raise ValueError(f"level={level} is not between 0 and 1; use for example 0.95.")
     systems, number_of_systems = _system_indices(system_ids, rows)
+    if number_of_systems < 2:
+        # of equal resamples an interval would be of no width, as if the score were certain
+        return dict.fromkeys(score(np.ones((1, rows))), (None, None))
     at_once = max(1, _ELEMENTS_AT_ONCE // rows)
     blocks = []
     for start in range(0, samples, at_once):

@@ -145,6 +145,22 @@ def _areas(positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:
     return np.where(undefined, np.nan, roc_auc), np.where(undefined, np.nan, average_precision)
 
 
+def total_weights(weights: Floats) -> Floats:
+    """Sum the weights of each resample; means are divided by it.
+
+    >>> total_weights(np.array([[1.0, 2.0], [0.0, 0.0]])).tolist()
+    [3.0, nan]
+
+    Args:
+        weights: How often each row counts, shape `(resamples, n)`.
+
+    Returns:
+        Shape `(resamples,)`; NaN where no row counts, as when no system of a rare kind was drawn.
+    """
+    total = weights.sum(axis=1)
+    return np.where(total > 0, total, np.nan)
+
+
 def calibration_gaps(
     correct: NDArray[np.bool_], confidence: Floats, weights: Floats, bins: int = CALIBRATION_BINS
 ) -> Floats:
@@ -158,7 +174,7 @@ def calibration_gaps(
 
     Returns:
         Mean absolute difference of accuracy and mean confidence over the bins, weighted by the rows in each,
-        shape `(resamples,)`.
+        shape `(resamples,)`; NaN where no row counts.
 
     Source:
         Naeini, Cooper & Hauskrecht (2015); Guo et al. (2017), eq. 3. It depends on the bins and is biased
@@ -166,7 +182,7 @@ def calibration_gaps(
     """
     excess = np.zeros((len(correct), bins))
     excess[np.arange(len(correct)), calibration_bins(confidence, bins)] = correct - confidence
-    gaps: Floats = np.abs(weights @ excess).sum(axis=1) / weights.sum(axis=1)
+    gaps: Floats = np.abs(weights @ excess).sum(axis=1) / total_weights(weights)
     return gaps
 
 
@@ -202,7 +218,7 @@ def weighted_scores(
         `accuracy` (a tie goes to the class that comes first), `average_precision` (macro),
         `average_precision_<class>`, `expected_calibration_error`, `log_loss` [nat]. A class that is absent
         from `references`, or is the only one there, has undefined (NaN) rank scores and is left out of the
-        macro means.
+        macro means. All scores of a resample in which no row counts are undefined.
     """
     counts = np.bincount(references, minlength=len(class_names))
     defined = (counts > 0) & (counts < len(references))
@@ -221,7 +237,7 @@ def weighted_scores(
     of_truth = prediction_scores[np.arange(len(references)), references]
     # a probability of zero would cost infinity; the floor is scikit-learn's
     surprise = -np.log(np.clip(of_truth, np.finfo(np.float64).eps, 1.0))
-    total = weights.sum(axis=1)
+    total = total_weights(weights)
     return {
         "roc_auc": roc_auc[defined].mean(axis=0) if defined.any() else nothing,
         **{f"roc_auc_{name}": roc_auc[index] for index, name in enumerate(class_names)},

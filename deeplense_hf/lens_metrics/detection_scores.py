@@ -63,7 +63,7 @@ def _rates(positives: Floats, negatives: Floats) -> dict[str, Floats]:
             found = np.where(negatives <= count, positives, 0.0).max(axis=1) / positive_total
             rates[f"tpr_at_{count}_false_positives"] = np.where(negative_total > count, found, np.nan)
         for percent in TRUE_POSITIVE_RATES:
-            # half a count of tolerance for rounding of a share of a total
+            # weights are counts, and so small a tolerance only takes up the rounding of a share of their total
             enough = positives >= positive_total[:, None] * (percent / 100) - 1e-9
             selected = np.where(enough, negatives, np.inf).min(axis=1) / negative_total
             defined = (positive_total > 0) & (negative_total > 0)

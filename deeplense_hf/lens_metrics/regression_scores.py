@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from .classification_scores import Floats, total_weights
 
 # central intervals of a normal distribution: name, half width in standard deviations
 INTERVALS = {"68": 0.994458, "95": 1.959964}
@@ -93,9 +93,8 @@ def _target_scores(
     truth: Floats, value: Floats, intervals: dict[str, tuple[Floats, Floats]], weights: Floats
 ) -> dict[str, Floats]:
     """Score one target, with its intervals by their level; NaN in resamples without a row."""
-    total = weights.sum(axis=1)
-    # a resample may have drawn no row of which the target is known
-    total = np.where(total > 0, total, np.nan)
+    # NaN where a resample has drawn no row of which the target is known
+    total = total_weights(weights)
     error = value - truth
     squared = weights @ error**2
     mean = weights @ truth / total

@@ -12,7 +12,12 @@ from transformers import AutoModelForImageClassification
 
 from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import LABEL, LABEL_SETS
-from deeplense_hf.lens_metrics.classification_scores import check_scores, confusion_counts, weighted_scores
+from deeplense_hf.lens_metrics.classification_scores import (
+    check_scores,
+    confusion_counts,
+    total_weights,
+    weighted_scores,
+)
 from deeplense_hf.lens_metrics.detection_scores import weighted_detection_scores
 from deeplense_hf.models.answers import prediction_sets
 
@@ -23,6 +28,8 @@ from .task import Arrays, ProcessedSplit, References, Task, class_names_of, grou
 PROBABILITIES = "probabilities"
 PREDICTED_CLASS = "predicted_class"
 PREDICTION_SET = "prediction_set_95"
+# before the name of a class, in a table of answers
+PROBABILITY_OF = "probability_"
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,8 @@ class ClassificationTask(Task):
     def columns(self) -> dict[str, str]:
         """Columns of a table of answers and their types."""
         sets = {} if self.prediction_set_threshold is None else {PREDICTION_SET: "string"}
-        return {PREDICTED_CLASS: "string", **{f"probability_{name}": "float32" for name in self.class_names}, **sets}
+        probabilities = {f"{PROBABILITY_OF}{name}": "float32" for name in self.class_names}
+        return {PREDICTED_CLASS: "string", **probabilities, **sets}
 
     def table(self, answers: Arrays) -> dict[str, list[Any]]:
         """Arrange classes and probabilities as columns; see `Task`."""
@@ -181,7 +189,7 @@ class ClassificationTask(Task):
         best = probabilities.argmax(axis=1).tolist()
         columns: dict[str, list[Any]] = {PREDICTED_CLASS: [self.class_names[index] for index in best]}
         for index, name in enumerate(self.class_names):
-            columns[f"probability_{name}"] = probabilities[:, index].tolist()
+            columns[f"{PROBABILITY_OF}{name}"] = probabilities[:, index].tolist()
         if self.prediction_set_threshold is not None:
             sets = prediction_sets(probabilities, self.prediction_set_threshold)
             names = np.array(self.class_names)
@@ -203,7 +211,7 @@ class ClassificationTask(Task):
         if self.prediction_set_threshold is None:
             return {}
         sets = prediction_sets(probabilities, self.prediction_set_threshold)
-        total = weights.sum(axis=1)
+        total = total_weights(weights)
         return {
             "prediction_set_coverage": weights @ sets[np.arange(len(labels)), labels] / total,
             "prediction_set_size": weights @ sets.sum(axis=1) / total,

@@ -9,6 +9,8 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from transformers import AutoModelForMaskedImageModeling
 
+from deeplense_hf.lens_metrics.classification_scores import total_weights
+
 from .options import TaskOptions
 from .task import Arrays, References, Task, groups_of
 
@@ -80,12 +82,10 @@ class MaskedImageModelingTask(Task):
     ) -> dict[str, NDArray[np.float64]]:
         """Average the errors, over all images and over those of each class; see `Task`."""
         errors = answers[RECONSTRUCTION_ERROR]
-        scores = {RECONSTRUCTION_ERROR: weights @ errors / weights.sum(axis=1)}
+        scores = {RECONSTRUCTION_ERROR: weights @ errors / total_weights(weights)}
         for index, name in enumerate(references.group_names):
             of_class = weights * (references.groups == index)
-            totals = of_class.sum(axis=1)
-            mean = np.divide(of_class @ errors, totals, out=np.full(len(weights), np.nan), where=totals > 0)
-            scores[f"{RECONSTRUCTION_ERROR}_{name}"] = mean
+            scores[f"{RECONSTRUCTION_ERROR}_{name}"] = of_class @ errors / total_weights(of_class)
         return scores
 
     def report_rows(self, group_names: Sequence[str]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import LABEL, SYSTEM_ID, UNLABELLED
+from deeplense_hf.data.schema import LABEL, UNLABELLED
 
 from .options import TaskOptions
 
@@ -328,16 +328,12 @@ def rows_of_half(dataset: Dataset, rows: NDArray[np.int64], half: int | None) ->
         half: 0 for every other system, in the order of their first rows, 1 for the others; None for all.
 
     Returns:
-        The chosen ones; without a column of systems each row is its own.
+        The chosen ones; a row of which no system is known is one of its own.
     """
     if half is None:
         return rows
-    systems = LensImageDecoder(dataset).column(SYSTEM_ID)[rows] if SYSTEM_ID in dataset.features else rows
-    number: dict[Any, int] = {}
-    numbers = [
-        number.setdefault(row if system is None else system, len(number))
-        for row, system in zip(rows.tolist(), systems.tolist(), strict=True)
-    ]
+    number: dict[str, int] = {}
+    numbers = [number.setdefault(system, len(number)) for system in LensImageDecoder(dataset).system_ids[rows].tolist()]
     return rows[np.array(numbers, dtype=np.int64) % 2 == half]
 
 

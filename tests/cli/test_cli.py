@@ -131,3 +131,24 @@ def test_full_disk_is_one_sentence(
     assert status == 1
     assert "error: No space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_an_interruption_promises_what_is_so(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupt)
+    assert cli.main([name]) == 130
+    said = capsys.readouterr().err
+    if name == "train":
+        assert (
+            said
+            == "error: interrupted; checkpoints are kept, run the command with --resume_from_checkpoint to go on.\n"
+        )
+    elif name in ("search", "simulate", "predict", "push", "push-dataset"):
+        assert said == "error: interrupted; finished work is kept, run the same command again to go on.\n"
+    else:
+        assert said == "error: interrupted.\n"

@@ -103,6 +103,21 @@ def test_decoder_columns(dataset: Dataset) -> None:
         decoder.column("colour")
 
 
+@pytest.mark.parametrize(
+    ("kind", "systems"), [("string", ["3", None, "3", None]), ("int64", [3, None, 3, None]), ("float64", [3, None] * 2)]
+)
+def test_a_row_without_a_system_is_one_of_its_own(kind: str, systems: list[Any], dataset: Dataset) -> None:
+    rows = dataset.select(range(4)).remove_columns("system_id").flatten_indices()
+    rows = rows.add_column("system_id", systems, feature=Value(kind))
+    for order in ([0, 1, 2, 3], [1, 3, 0, 2]):
+        found = dict(zip(order, LensImageDecoder(rows.select(order)).system_ids.tolist(), strict=True))
+        assert found[0] == found[2] == ("3.0" if kind == "float64" else "3")
+        assert len({found[0], found[1], found[3]}) == 3
+        assert "None" not in found.values()
+    with_nan = rows.remove_columns("system_id").add_column("system_id", [3.0, np.nan, 3.0, np.nan])
+    assert len(set(LensImageDecoder(with_nan).system_ids.tolist())) == 3
+
+
 def test_decoder_refuses_other_data_sets(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match=r"needs a column 'image' of float32 arrays .* it is missing among label"):
         LensImageDecoder(dataset.select_columns(["label"]))

@@ -1,6 +1,8 @@
 """What the page shows is computed from bounded, safely read files, and says where it means nothing."""
 
+import dataclasses
 import shutil
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,34 @@ def test_sliders_do_what_they_say() -> None:
         DrawnLens(shear=0.5)
     with pytest.raises(ValueError, match="is not one of no_sub, cdm, axion"):
         DrawnLens("sub")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("seed", float("inf"), "seed=inf is not between 0 and 999"),
+        ("subhalo_count", float("nan"), "subhalo_count=nan is not between"),
+        ("shear", "0.1", "shear='0.1' is no number; give one between"),
+        ("seed", [1], r"seed=\[1\] is no number"),
+        ("einstein_radius", True, "einstein_radius=True is no number"),
+        ("subhalo_count", 2.5, "subhalo_count=2.5 is no whole number"),
+    ],
+)
+def test_what_is_no_number_is_said(name: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DrawnLens(**{name: value})
+    pytest.importorskip("gradio")
+    from deeplense_hf.demo.handlers import Handlers
+
+    values = [value if field.name == name else field.default for field in dataclasses.fields(DrawnLens)]
+    picture, note = itemgetter(1, 5)(Handlers({}).draw([], "asinh", *values))  # type: ignore[arg-type]
+    assert picture is None
+    assert name in note
+
+
+def test_counts_of_a_page_are_whole() -> None:
+    lens = DrawnLens(subhalo_count=3.0, seed=2.0)  # type: ignore[arg-type]
+    assert (repr(lens.subhalo_count), repr(lens.seed)) == ("3", "2")
 
 
 def test_what_models_never_saw_is_said() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from datasets import Value
 from PIL import Image
 
 from deeplense_hf.evaluation.report import EvaluationReport
@@ -61,6 +62,28 @@ def test_scores_by_morphology(make_model: Callable, make_dataset: Callable, tmp_
     )
     assert found["roc_auc"].low < found["roc_auc"].value < found["roc_auc"].high
     assert EvaluationReport.load(tmp_path / "all" / "metrics.json") == report
+
+
+def test_a_morphology_of_few_systems_has_no_row(make_model: Callable, make_dataset: Callable, tmp_path: Path) -> None:
+    systems = [f"ring-{index % 19}" for index in range(60)] + [f"arc-{index % 20}" for index in range(60)]
+    dataset = make_dataset(n=120).remove_columns(["image_configuration", "system_id"])
+    dataset = dataset.add_column("image_configuration", ["ring"] * 60 + ["arc"] * 60).add_column("system_id", systems)
+    report = evaluate_model(*make_model(), dataset, output_dir=tmp_path, bootstrap_samples=5, **NAMES)
+    assert [part.name for part in report.morphologies] == ["arc"]
+
+
+def test_unknown_systems_are_one_each_and_one_system_has_no_interval(
+    make_model: Callable, make_dataset: Callable, tmp_path: Path
+) -> None:
+    model, bare = make_model(), make_dataset().remove_columns("system_id")
+    options = {"output_dir": tmp_path, "bootstrap_samples": 20, **NAMES}
+    unknown = evaluate_model(*model, bare.add_column("system_id", [None] * 30, feature=Value("string")), **options)
+    assert unknown.n_systems == 30
+    assert unknown.metrics["log_loss"].low < unknown.metrics["log_loss"].high
+    one = evaluate_model(*model, bare.add_column("system_id", ["a"] * 30), **options)
+    assert one.n_systems == 1
+    assert one.metrics["log_loss"].value == unknown.metrics["log_loss"].value
+    assert {(measured.low, measured.high) for measured in one.metrics.values()} == {(None, None)}
 
 
 def assert_same_report(found: EvaluationReport, expected: EvaluationReport) -> None:

@@ -163,6 +163,8 @@ def test_a_connection_lost_while_cards_are_read_is_said() -> None:
 @pytest.mark.parametrize(
     ("datasets", "names", "message"),
     [
+        ([], [], "datasets is empty; give the folder of a data set"),
+        ([], ["x"], "datasets is empty"),
         (["a", "b"], [], "2 datasets need as many config_names, not 0"),
         (["a"], ["x", "y"], "1 datasets need as many config_names, not 2"),
         (["a", "b"], ["x", "x"], "names one twice"),

@@ -12,13 +12,21 @@ from huggingface_hub import ModelCard
 from transformers import pipeline
 
 import deeplense_hf
+from deeplense_hf.cli import parse_options
 from deeplense_hf.data.loading import load_lenses
 from deeplense_hf.evaluation.report import EvaluationReport
 from deeplense_hf.evaluation.run import evaluate_model
 from deeplense_hf.hub.card import render_card
 from deeplense_hf.hub.push_model import NEEDED_FILES
-from deeplense_hf.hub.release import LARGEST_WEIGHTS, ReleaseOptions, make_release
+from deeplense_hf.hub.release import (
+    LARGEST_WEIGHTS,
+    ReleaseOptions,
+    copy_training,
+    is_private_option,
+    make_release,
+)
 from deeplense_hf.hub.safe_files import files_to_publish
+from deeplense_hf.hub.stock_export import ExportOptions
 from deeplense_hf.models import AutoModelForImageRegression, DeepLenseImageProcessor
 from deeplense_hf.models.presets import build_config
 
@@ -254,8 +262,33 @@ def test_nothing_is_lost(run: Path) -> None:
     (notes / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds something that is no release"):
         make_release(ReleaseOptions(str(run), "notes", str(run.parent / "cards"), overwrite=True))
-    with pytest.raises(ValueError, match="is no name on the Hub"):
-        ReleaseOptions(str(run), "../x")
+
+
+@pytest.mark.parametrize("options", [ReleaseOptions, ExportOptions])
+@pytest.mark.parametrize("name", ["../../evil", "a b", "", "-a", "a/b", "a\n"])
+def test_names_are_names_on_the_hub(options: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=r"(?s)^name='.*' is no name on the Hub; begin with a letter"):
+        options("run", name)
+    with pytest.raises(ValueError, match=r"(?s)^owner='.*' is no name on the Hub; begin with a letter"):
+        options("run", "deeplense-test", owner=name)
+
+
+def test_of_all_tokens_that_of_a_network_alone_is_published() -> None:
+    tokens = {name for options in parse_options("train", []) for name in vars(options) if name.endswith("token")}
+    assert {"hub_token", "distillation_token"} <= tokens
+    names = {*tokens, "push_to_hub_token", "wandb_token"}
+    assert [name for name in names if not is_private_option(name)] == ["distillation_token"]
+
+
+def test_an_option_of_a_network_stays_in_a_release(run: Path, tmp_path: Path) -> None:
+    options, copied = run / "training_options.yaml", tmp_path / "copied"
+    written = yaml.safe_load(options.read_text()) | {"distillation_token": True, "push_to_hub_token": "hf_y"}
+    options.write_text(yaml.safe_dump(written))
+    copied.mkdir()
+    copy_training(run, copied)
+    kept = yaml.safe_load((copied / "training_options.yaml").read_text())
+    assert kept["distillation_token"] is True
+    assert not {"hub_token", "push_to_hub_token", "output_dir", "run_name"} & set(kept)
 
 
 def test_pipelines_run_from_the_hub_without_the_package(run: Path, hub: Any, client: Any) -> None:

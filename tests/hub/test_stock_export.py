@@ -1,6 +1,7 @@
 """An export without our code answers as the model that it was made of, on pictures of 8 bits."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from datasets import Dataset
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
+from deeplense_hf.data import loading
+from deeplense_hf.data.loading import LensImageDecoder, load_lenses
+from deeplense_hf.data.schema import features
 from deeplense_hf.evaluation.report import EvaluationReport
 from deeplense_hf.hub.safe_files import files_to_publish
 from deeplense_hf.hub.stock_card import render_stock_card
@@ -55,6 +60,13 @@ def saved(folder: Path, stem: str = "patch", **processing: Any) -> Path:
     record = {"steps": 10, "images": 640, "seconds": 30.0, "processes": 1, "threads": 2, "device": "Test CPU"}
     (folder / "training_record.json").write_text(json.dumps({**record, "precision": "float32", "seed": 0}))
     return folder
+
+
+def in_two_bands(dataset: Dataset) -> Dataset:
+    """Return the same data with every image twice, as two bands."""
+    images = np.repeat(LensImageDecoder(dataset)[:], 2, axis=1)
+    declared = features(dataset.features["label"].names, *images.shape[1:])
+    return Dataset.from_dict({**{name: dataset[name] for name in declared}, "image": list(images)}, features=declared)
 
 
 def test_pictures_are_answered_for_as_numbers_are(tmp_path: Path, client: Any) -> None:
@@ -121,6 +133,27 @@ def test_what_has_no_counterpart_is_refused(
     (tmp_path / "notes" / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds something that is no export"):
         export_stock(ExportOptions(str(run), "notes", str(tmp_path), overwrite=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda test: test.remove_columns("label"),
+            "no column 'label' with class names, so there is nothing to compare",
+        ),
+        (lambda test: test.map(lambda row: {"label": -1}), "none of the 6 images has a label"),
+        (in_two_bands, "has 2 bands, but the model takes 1 band"),
+    ],
+)
+def test_images_that_cannot_be_measured_on_are_refused(
+    change: Callable[[Dataset], Dataset], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, test = saved(tmp_path / "run"), change(load_lenses("test", images_per_class=20)["test"])
+    monkeypatch.setattr(loading, "load_lenses", lambda *_, **__: {"test": test})
+    with pytest.raises(ValueError, match=message):
+        export_stock(ExportOptions(str(run), "x", str(tmp_path)))
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("marker", RELEASED, ids=[path.parent.name for path in RELEASED])

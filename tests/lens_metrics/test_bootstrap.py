@@ -75,3 +75,13 @@ def test_absent_and_rare_classes(random_case: Callable) -> None:
 def test_bad_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         bootstrap_intervals([0, 1], [[0.5, 0.5], [0.5, 0.5]], **options)
+
+
+def test_one_system_gives_no_interval(random_case: Callable) -> None:
+    labels, scores = random_case(30, 3, seed=6)
+    one = bootstrap_intervals(labels, scores, NAMES, system_ids=["a"] * 30, samples=20)
+    two = bootstrap_intervals(labels, scores, NAMES, system_ids=["a"] * 15 + ["b"] * 15, samples=20)
+    assert set(one) == set(two)
+    assert set(one.values()) == {(None, None)}
+    low, high = two["log_loss"]
+    assert low < high

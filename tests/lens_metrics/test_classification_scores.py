@@ -123,3 +123,11 @@ GOOD = [[0.5, 0.5], [0.5, 0.5]]
 def test_bad_input_is_refused(labels: list, scores: list, names: list | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         classification_scores(labels, scores, names)
+
+
+def test_a_resample_without_a_row_has_no_score(random_case: Callable) -> None:
+    labels, scores = random_case(12, 3, seed=5)
+    weights = np.stack([np.ones(12), np.zeros(12)])
+    with np.errstate(all="raise"):
+        found = weighted_scores(labels, scores, weights, ("no_sub", "cdm", "axion"))
+    assert all(np.isfinite(value[0]) and np.isnan(value[1]) for value in found.values())

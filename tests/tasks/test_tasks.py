@@ -1,6 +1,7 @@
 """A task knows rows, targets, answers and scores, and refuses data and models that do not fit."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -250,3 +251,23 @@ def test_models_that_do_not_fit_are_refused(make_splits: Callable) -> None:
 def test_bad_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TaskOptions(**options)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_resample_of_no_row_has_no_score_and_no_warning(name: str, make_splits: Callable) -> None:
+    task, splits = make_task(name, make_splits)
+    if name in ("classification", "lens_finding"):
+        task = replace(task, prediction_set_threshold=0.2)
+    references = task.references(splits["test"])
+    rows = len(references.rows)
+    outputs = {
+        "logits": np.random.default_rng(0).normal(size=(rows, 3 if name == "classification" else 2)),
+        "predictions": np.ones((rows, 1)),
+        "standard_deviations": np.ones((rows, 1)),
+        "anomaly_score": np.arange(rows),
+        "reconstruction_error": np.arange(rows),
+    }
+    answers = task.answers({key: outputs[key] for key in task.output_keys})
+    with np.errstate(all="raise"):
+        scores = task.weighted_scores(references, answers, np.zeros((2, rows)))
+    assert all(np.isnan(value).all() for value in scores.values())
