@@ -85,6 +85,7 @@ def measure(model: str, factors: Sequence[float], images_per_class: int, output_
             output_dir=output_dir / f"{factor:.2f}",
             model_name=model,
             dataset_name=f"{recipe.name}, Einstein radius x {factor:.2f}",
+            description=f"Systems of `{recipe.name}` that no training saw, every Einstein radius times {factor:.2f}",
         )
         scores = [report.metrics[name].value for name in ("roc_auc", "expected_calibration_error")]
         roc_auc, error = (np.nan if score is None else score for score in scores)

@@ -36,6 +36,10 @@ else:
     HfArgumentParser = _hf_argument_parser()
 
 
+# characters; longer ones stand in the text
+_WIDEST_CHOICES = 60
+
+
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Help that names every option once and leaves out the spelling with hyphens."""
 
@@ -50,9 +54,12 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return f"{name}{shown} ..." if action.nargs in ("+", "*") else f"{name}{shown}"
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = f"{action.help}: {', '.join(_choices(action))}" if _has_long_choices(action) else action.help
         # no default, an empty list, or a flag that is off
         if action.default in (None, [], "") or action.default is False or action.required:
-            return action.help
+            return text
+        if text != action.help:
+            return f"{text} (default: {action.default})"
         if isinstance(action.default, list):
             return f"{action.help} (default: {' '.join(map(str, action.default))})"
         return super()._get_help_string(action)
@@ -62,10 +69,20 @@ def _shown_value(action: argparse.Action) -> str:
     """Return what stands for an option's value in the help: its choices, N, X, or the last word of its name."""
     if isinstance(action.metavar, str):
         return action.metavar
-    if action.choices:
-        return "{" + ",".join(map(str, action.choices)) + "}"
+    if action.choices and not _has_long_choices(action):
+        return "{" + ",".join(_choices(action)) + "}"
     letters: dict[Any, str] = {int: "N", float: "X"}
     return letters.get(action.type, action.dest.rpartition("_")[2].upper())
+
+
+def _has_long_choices(action: argparse.Action) -> bool:
+    """Whether an option's choices do not fit beside its name."""
+    return len(",".join(_choices(action))) > _WIDEST_CHOICES
+
+
+def _choices(action: argparse.Action) -> list[str]:
+    """Return the values that an option may have, none where it may have any."""
+    return [str(choice) for choice in action.choices or ()]
 
 
 class OptionParser(HfArgumentParser):

@@ -68,6 +68,7 @@ class EvaluationReport:
         bootstrap_samples: Resamples behind the intervals; 0 means no intervals.
         seed: Seed of the resamples.
         library_versions: Versions of what computed the numbers.
+        description: What the images are, in a sentence for cards; empty where the name of the data set says it.
     """
 
     task: str
@@ -88,6 +89,7 @@ class EvaluationReport:
     bootstrap_samples: int
     seed: int
     library_versions: Mapping[str, str]
+    description: str = ""
 
     def __post_init__(self) -> None:
         """Check that the parts belong together.
@@ -232,7 +234,8 @@ def _checked(values: Any, declared: type, what: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"{what} must be a JSON object, found {type(values).__name__}.")
     fields = {field.name: field for field in dataclasses.fields(declared)}
-    unknown, missing = sorted(set(values) - set(fields)), sorted(set(fields) - set(values))
+    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    unknown, missing = sorted(set(values) - set(fields)), sorted(needed - set(values))
     if unknown or missing:
         raise ValueError(
             f"{what} has the unknown keys {unknown} and lacks the keys {missing}; "

@@ -1,5 +1,6 @@
 """The command `evaluate`: measure a trained model on a data set."""
 
+import dataclasses
 import logging
 import math
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class EvaluateOptions:
     )
     output_dir: str = field(metadata={"help": "folder for metrics.json and the figures"})
     split: str = field(default="test", metadata={"help": "split to evaluate"})
+    description: str = field(default="", metadata={"help": "what the images are, in a sentence for a model's card"})
     batch_size: int = field(default=64, metadata={"help": "images at a time; does not change the result"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
     bootstrap_samples: int = field(
@@ -99,6 +101,7 @@ def evaluate(options: EvaluateOptions) -> None:
         output_dir=output_dir,
         model_name=options.model,
         dataset_name=options.dataset,
+        description=options.description,
         split=options.split,
         batch_size=options.batch_size,
         bootstrap_samples=options.bootstrap_samples,
@@ -117,6 +120,7 @@ def evaluate_model(
     output_dir: str | Path,
     model_name: str,
     dataset_name: str,
+    description: str = "",
     split: str = "test",
     batch_size: int = 64,
     device: "str | torch.device | None" = None,
@@ -132,6 +136,7 @@ def evaluate_model(
         output_dir: Folder for `metrics.json` and the figures of the task.
         model_name: Folder or Hub id, as the report shall name it.
         dataset_name: Recipe, folder or Hub id, as the report shall name it.
+        description: What the images are, in a sentence.
         split: Name of the split.
         batch_size: Images at a time.
         device: Where to run; None leaves the model where it is.
@@ -173,6 +178,7 @@ def evaluate_model(
         bootstrap_samples=bootstrap_samples,
         seed=seed,
     )
+    report = dataclasses.replace(report, description=description)
     if state.is_main_process:
         draw_figures(report, predictor.task, predictions, Path(output_dir))
         report.save(Path(output_dir) / METRICS_FILE)

@@ -49,6 +49,7 @@ def render_card(folder: Path) -> str:
         summaries=[summary(each) for each in (report, *others)],
         knowledge=facts.knowledge(report),
         examples=[_example(each) for each in about.examples],
+        pictures_are_asked=all(each.picture_answer for each in about.examples),
         learnt_from=facts.learnt_from,
         takes=facts.takes(),
         others=others,
@@ -218,11 +219,12 @@ def versions(report: "EvaluationReport") -> str:
 
 
 def _example(example: Any) -> dict[str, str]:
-    """Return an example as the card shows it."""
+    """Return an example as the card shows it, with the answer for the picture where the model takes it."""
     from .release import EXAMPLES
 
-    scores = sorted(probabilities(example.answer).items(), key=lambda item: -item[1])
-    answer = ", ".join(f"{name} {value:g}" for name, value in scores or example.answer.items())
+    answers = example.picture_answer or example.answer
+    scores = sorted(probabilities(answers).items(), key=lambda item: -item[1])
+    answer = ", ".join(f"{name} {value:g}" for name, value in scores or answers.items())
     truth = ", ".join(f"{name} {value:g}" for name, value in example.truth.items())
     picture = f"{EXAMPLES}/{example.name}.png"
     return {"name": example.name, "picture": picture, "answer": answer, "truth": truth}
@@ -288,7 +290,8 @@ def results_table(
         parts += ["By what is seen in the image:", markdown_table(("", "images", title), seen)]
     for other in others:
         rows = [(title, _number(other.metrics[name])) for title, name in other.report_rows]
-        parts += [f"On {_described(other)}:", markdown_table(("", "this model"), rows)]
+        sentence = f" {other.description.removesuffix('.')}." if other.description else ""
+        parts += [f"On {_described(other)}.{sentence}", markdown_table(("", "this model"), rows)]
     return "\n\n".join(parts)
 
 

@@ -169,11 +169,11 @@ class Facts:
             text += f"; those it learnt from have {side}x{side} pixels of {scale:g} arcsec"
         steps = []
         if crop := self.processor.get("crop_size"):
-            steps.append(f"the central {crop['height']}x{crop['width']} pixels are kept")
+            steps.append(f"keeps the central {crop['height']}x{crop['width']} pixels")
         if size := self.processor.get("size"):
-            steps.append(f"resampled to {size['height']}x{size['width']} pixels")
-        steps.append("stretched and scaled, in float32")
-        return f"{text}. By the model's processor {', '.join(steps)}."
+            steps.append(f"resamples to {size['height']}x{size['width']} pixels")
+        steps.append("stretches and scales, all in float32")
+        return f"{text}. The model's processor {', '.join(steps)}."
 
     def data(self) -> str:
         """Return where the images come from."""
@@ -272,7 +272,7 @@ class Facts:
         if recipe is None:
             return []
         general = [SIMULATED]
-        if self.config.get("task") in ("classification", "lens_finding"):
+        if self.config.get("task") == "classification":
             general.append(EQUAL_CLASSES)
         if isinstance(recipe, SceneRecipe):
             return general

@@ -27,9 +27,9 @@ class TaskTexts:
 
 
 SIMULATED = (
-    "All scores are on simulated images of ours unless a table says otherwise. A simulation leaves out much of what real "
-    "images have: dust, other objects in the field, imperfect point spread functions, correlated noise, and where sources "
-    "are smooth profiles the structure of real galaxies."
+    "All scores are on simulated images of ours unless a table says otherwise. A simulation leaves out much of what "
+    "real images have: dust, other objects in the field, imperfect point spread functions, correlated noise, and where "
+    "sources are smooth profiles the structure of real galaxies."
 )
 EQUAL_CLASSES = (
     "The classes are equally frequent in training. In the sky they are not, and nobody knows how often each occurs: "

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ EXAMPLES = "examples"
 # far from the seeds that people train with
 EXAMPLE_SEED = 1_000_003
 _DIGITS = 4
+# another machine's arithmetic changes the last of the digits that are kept
+_SAME = 2e-4
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def write_examples(
     dataset: str,
     images: "dict[str, tuple[NDArray[np.float32], dict[str, float]]]",
     place: Path,
+    earlier: Sequence[Example] = (),
 ) -> tuple[Example, ...]:
     """Write examples as numbers and as pictures, and ask the model.
 
@@ -96,6 +99,8 @@ def write_examples(
         dataset: Name of the recipe that they are of.
         images: By class, an image and what is true of it.
         place: Folder; made if there is an example.
+        earlier: What an earlier release says of them; it stays where the model says the same up to another machine's
+            last bits.
 
     Returns:
         What the model answers for each.
@@ -125,7 +130,8 @@ def write_examples(
         answer = _answer(predictor, image, scale, f"the example '{name}'")
         # NaN is what a class lacks, as a lens without axions their mass
         known = {target: _rounded(value) for target, value in truth.items() if math.isfinite(value)}
-        examples.append(Example(name, answer, of_picture, known))
+        before = next((example for example in earlier if example.name == name), Example(name, {}, {}, {}))
+        examples.append(Example(name, _kept(answer, before.answer), _kept(of_picture, before.picture_answer), known))
     return tuple(examples)
 
 
@@ -161,6 +167,16 @@ def _answer(predictor: "Predictor", image: "NDArray[np.float32]", pixel_scale: f
     # of a probability, which is one of several that sum to one, digits beyond the fourth decimal say nothing
     return {
         column: round(value, _DIGITS) if column.startswith(PROBABILITY_OF) else _rounded(value)
+        for column, value in answer.items()
+    }
+
+
+def _kept(answer: dict[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """Return an answer with the numbers of an earlier one that are the same but for the rounding."""
+    return {
+        column: before[column]
+        if column in before and math.isclose(value, before[column], rel_tol=_SAME, abs_tol=_SAME)
+        else value
         for column, value in answer.items()
     }
 

@@ -43,13 +43,15 @@ def one_sentence(repo_id: str) -> Iterator[None]:
         raise OSError(
             f"{repo_id} has no branch, tag or commit of that name; look there and give another --revision."
         ) from None
+    except UnicodeEncodeError:
+        raise OSError("the token in HF_TOKEN is none, since it is not plain ASCII; set it again.") from None
     except HfHubHTTPError as error:
         raise OSError(_refusal(repo_id, error)) from None
     except (LocalEntryNotFoundError, HTTPError, ConnectionError, TimeoutError) as error:
         # the first says of a download that it is not in the cache, where the Hub did not answer
         raise OSError(
-            f"{repo_id}: the connection to the Hub was lost ({type(error.__cause__ or error).__name__}); what was sent "
-            "is kept there, run the same command again to go on."
+            f"{repo_id}: the connection to the Hub was lost or never made ({type(error.__cause__ or error).__name__}); "
+            "run the same command again to go on, what was sent by then is kept."
         ) from None
 
 

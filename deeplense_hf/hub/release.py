@@ -131,7 +131,13 @@ def make_release(options: ReleaseOptions) -> None:
             report.model,
             options.licence or (read_release(run).licence if (run / RELEASE_FILE).is_file() else _LICENCE),
             sum(parameter.numel() for parameter in predictor.model.parameters()),
-            write_examples(predictor, report.dataset, _images(run, predictor, report), place / EXAMPLES),
+            write_examples(
+                predictor,
+                report.dataset,
+                _images(run, predictor, report),
+                place / EXAMPLES,
+                read_release(run).examples if (run / RELEASE_FILE).is_file() else (),
+            ),
             tuple(baseline.model for baseline in baselines),
         )
         (place / RELEASE_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")

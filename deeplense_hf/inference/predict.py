@@ -80,7 +80,7 @@ def predict(options: PredictOptions) -> None:
     """
     from .chain import Chain
     from .prediction_store import PredictionStore, check_output
-    from .predictor import Predictor
+    from .predictor import Predictor, count
     from .sources import find_units
 
     output = Path(options.output)
@@ -102,7 +102,7 @@ def predict(options: PredictOptions) -> None:
             store.discard()
             raise ValueError(f"none of the {rows} images could be used; the first one: {first_error}")
         store.finish()
-    print(f"written: {output} ({rows} rows, {failed} of them with an error instead of an answer)")
+    print(f"written: {output} ({count(rows, 'row')}, {failed} of them with an error instead of an answer)")
 
 
 def _identity(options: PredictOptions, predictor: "Answerer", units: Sequence["Unit"]) -> dict[str, object]:

@@ -251,7 +251,7 @@ HST_F160W = Telescope(
 
 def _ground(band: str, magnitude_zero_point: float, sky_brightness: float, seeing: float, exposures: int) -> Telescope:
     return Telescope(
-        name=f"ground_{band}" if band != "i" else "ground",
+        name=f"ground_{band}",
         pixel_scale=0.2,
         image_size=48,
         point_spread=MoffatPointSpread(fwhm=seeing, beta=3.5),

@@ -37,7 +37,7 @@ def _with_noise(recipe: PublishedRecipe) -> PublishedRecipe:
     return replace(
         recipe,
         name=f"{recipe.name}_noisy",
-        description=f"The systems of `{recipe.name}` with the noise of {recipe.instrument.name} added, and once.",
+        description=f"The systems of `{recipe.name}` with the noise that was thrown away, their light counted once.",
         noise_discarded=False,
         image_multiplier=1.0,
         population=recipe.name,

@@ -41,6 +41,7 @@ SCENE_RECIPES: dict[str, SceneRecipe] = {
         _seen_by(HST_F160W),
         _seen_by(
             GROUND,
+            name="realistic_ground",
             lens=_GROUND_LENSES,
             population="realistic_ground",
             description="The priors of `realistic` with wider lenses, as the Rubin Observatory sees them.",

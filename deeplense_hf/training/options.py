@@ -15,8 +15,8 @@ class TrainOptions:
     dataset: str = field(
         default="model_1",
         metadata={
-            "help": "recipe name (simulated and cached), simulate:RECIPE (new systems all the time, simulated while "
-            "training), data set folder, folder or archive of original files, or Hub id"
+            "help": "recipe name (simulated and cached), simulate:RECIPE (new systems all the time), data set folder, "
+            "folder or archive of original files, or Hub id"
         },
     )
     images_per_class: int = field(

@@ -222,6 +222,7 @@ def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any
             output_dir=run.parent / name,
             model_name=f"/home/somebody/{name}",
             dataset_name="/data/somebody/survey" if seed == 0 else "test",
+            description="Images that a survey took." if seed == 0 else "",
             split=split,
             **options,
         )
@@ -235,6 +236,7 @@ def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any
     assert "|  | this model | resnet |" in text
     assert "`resnet` was trained for 4,000 steps on 640 images." in text
     assert "On `survey`, split validation" in text
+    assert "images (2 no_sub, 2 cdm, 2 axion). Images that a survey took.\n\n|" in text
     # a release is made again from itself, with all that it says
     before = contents(folder)
     make_release(ReleaseOptions(str(folder), folder.name, str(folder.parent), overwrite=True))
@@ -243,6 +245,23 @@ def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any
         release(run, overwrite=True, evaluations=[resnet])
     with pytest.raises(ValueError, match="is not on the test images of"):
         release(run, overwrite=True, baselines=[elsewhere])
+
+
+def test_the_last_bits_of_another_machine_change_no_release(run: Path) -> None:
+    folder = release(run)
+    path = folder / "release.json"
+    text = path.read_text()
+    written = json.loads(text)
+    scores = written["examples"][0]["answer"]
+    name = next(iter(scores))
+    scores[name] += 1e-4
+    path.write_text(json.dumps(written))
+    make_release(ReleaseOptions(str(folder), folder.name, str(folder.parent), overwrite=True))
+    assert json.loads(path.read_text())["examples"][0]["answer"][name] == scores[name]
+    scores[name] += 0.01
+    path.write_text(json.dumps(written))
+    make_release(ReleaseOptions(str(folder), folder.name, str(folder.parent), overwrite=True))
+    assert path.read_text() == text
 
 
 def test_nothing_is_lost(run: Path) -> None:
