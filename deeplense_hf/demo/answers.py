@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from deeplense_hf.data.schema import COLUMNS, LABEL_SETS, class_with
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
@@ -17,6 +18,38 @@ from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
 
 _HAS_DECODER = ("anomaly_detection", "masked_image_modeling")
+_OF_EVERY_SUBSTRUCTURE = ("sub", "lens")
+"""Classes that a lens of any kind of substructure belongs to as well."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """An estimate of a physical quantity.
+
+    Attributes:
+        column: Name of its column.
+        value: The estimate.
+        low: Lower end of the interval of 95%.
+        high: Upper end.
+        unit: Of all three; empty for pure numbers.
+    """
+
+    column: str
+    value: float
+    low: float
+    high: float
+    unit: str
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        # what stands behind a colon is for readers of the schema
+        return COLUMNS[self.column].description.partition(":")[0] if self.column in COLUMNS else self.column
+
+    @property
+    def only_of(self) -> str | None:
+        """The only class whose lenses have it; None where all do."""
+        return class_with(self.column)
 
 
 @dataclass(frozen=True)
@@ -27,7 +60,7 @@ class ModelAnswer:
         model: Its name.
         probabilities: Of each class.
         prediction_set: Classes that hold the true one for 95% of images like those of the training.
-        quantities: Sentences about estimated quantities.
+        quantities: What it estimates.
         anomaly_score: How unlike normal lenses the image is [standard deviations].
         processed: What a masked model sees, `(height, width)`, and what it fills in for it.
         refused: Why it did not answer.
@@ -36,10 +69,27 @@ class ModelAnswer:
     model: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
     prediction_set: Sequence[str] = ()
-    quantities: Sequence[str] = ()
+    quantities: Sequence[Quantity] = ()
     anomaly_score: float | None = None
     processed: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     refused: str | None = None
+
+    @property
+    def said_class(self) -> str | None:
+        """The most probable class; None of what is no classifier or refuses."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
+
+    def excludes(self, class_name: str) -> bool:
+        """Tell whether the class that is said rules out another.
+
+        Args:
+            class_name: The other class, a kind of substructure.
+
+        Returns:
+            Whether it does; classes that we do not know rule out nothing.
+        """
+        known = {name for names in LABEL_SETS.values() for name in names} - {class_name, *_OF_EVERY_SUBSTRUCTURE}
+        return self.said_class in known
 
 
 class Models:
@@ -153,17 +203,17 @@ def _answer(predictor: Predictor, image: NDArray[np.float32], pixel_scale: float
             "prediction_set": str(table.get("prediction_set_95", "")).split(),
         }
     if predictor.task.name == "regression":
-        return {"quantities": _sentences(predictor, table)}
+        return {"quantities": _quantities(predictor, table)}
     extra = {"processed": _reconstructed(predictor, image, scales)} if predictor.task.name in _HAS_DECODER else {}
     score = answers.get(ANOMALY_SCORE)
     return extra | ({} if score is None else {"anomaly_score": float(score[0])})
 
 
-def _sentences(predictor: Predictor, table: Mapping[str, Any]) -> list[str]:
-    """Say what a regression estimates."""
+def _quantities(predictor: Predictor, table: Mapping[str, Any]) -> list[Quantity]:
+    """Return what a regression estimates."""
     task: Any = predictor.task
     return [
-        f"{name}: {table[name]:.2f} {unit} (95%: {table[f'{name}_low_95']:.2f} to {table[f'{name}_high_95']:.2f})"
+        Quantity(name, table[name], table[f"{name}_low_95"], table[f"{name}_high_95"], unit)
         for name, unit in zip(task.target_names, task.target_units, strict=True)
     ]
 

@@ -13,13 +13,13 @@ from PIL import Image
 
 from deeplense_hf.cli import main
 from deeplense_hf.demo import tables, uploads
-from deeplense_hf.demo.answers import ModelAnswer, Models, answers_for, explanation_for
+from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for, explanation_for
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
 from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
 from deeplense_hf.demo.subjects import DroppedFile, parse_bands, parse_pixel_scale, subject_of
 from deeplense_hf.demo.tables import answer_table
 from deeplense_hf.demo.uploads import UploadedImage, read_uploads
-from deeplense_hf.demo.words import answers_html, note_html, occlusion_html
+from deeplense_hf.demo.words import answers_html, note_html, occlusion_html, quantity_sentence
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map, seen_window
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import DeepLenseImageProcessor
@@ -82,7 +82,8 @@ def test_every_model_answers_for_itself(models: Models) -> None:
     assert sum(found[first].probabilities.values()) == pytest.approx(1)
     assert found[second].probabilities == found[first].probabilities
     assert set(found[first].prediction_set) <= set(found[first].probabilities)
-    assert found["mass"].quantities[0].startswith("log10_axion_mass_ev: ")
+    (mass,) = found["mass"].quantities
+    assert (mass.title, mass.unit, mass.only_of) == ("axion mass", "log10 eV", "axion")
     assert found["anomalies"].anomaly_score is not None
     assert found["anomalies"].processed is not None
     assert shown_pair(found["anomalies"].processed).shape[2] == 3
@@ -100,6 +101,29 @@ def test_answers_are_said_with_care() -> None:
     assert ">100.0%" not in said
     assert "tick at least one" in answers_html([])
     assert note_html("![a](http://b)<img>").count("<") == 2
+
+
+def test_an_axion_mass_is_that_of_axion_lenses_alone() -> None:
+    mass = Quantity("log10_axion_mass_ev", -23.67, -23.84, -23.5, "log10 eV")
+    estimate = "axion mass: -23.67 log10 eV (95%: -23.84 to -23.50)"
+    assert quantity_sentence(mass, []) == f"If it is an axion lens, {estimate}"
+    agreeing = [
+        ModelAnswer("a", {"no_sub": 0.1, "axion": 0.9}),
+        ModelAnswer("b", {"no_sub": 0.1, "sub": 0.9}),
+        ModelAnswer("c", {"lens": 0.9, "non_lens": 0.1}),
+        ModelAnswer("d", {"cat": 0.9, "dog": 0.1}),
+        ModelAnswer("e", refused="the image has 1 band."),
+    ]
+    assert quantity_sentence(mass, agreeing) == f"If it is an axion lens, {estimate}"
+    others = [ModelAnswer("f", {"cdm": 0.9956, "axion": 0.0044}), ModelAnswer("g", {"non_lens": 0.8, "lens": 0.2})]
+    doubted = f"If it is an axion lens (f says cdm, 99.6%, g says non_lens, 80.0%), {estimate}"
+    assert quantity_sentence(mass, [*agreeing, *others]) == doubted
+    assert f"<div>{doubted}</div>" in answers_html([ModelAnswer("mass", quantities=[mass]), *others])
+    # of all lenses, small, without a unit; and of a column that is not ours
+    shear = quantity_sentence(Quantity("shear_1", 0.003, 0.001, 0.005, ""), others)
+    assert shear == "external shear, first component: 0.003000 (95%: 0.001000 to 0.005000)"
+    assert quantity_sentence(Quantity("x", 2, 1, 3, "m"), others) == "x: 2.000 m (95%: 1.000 to 3.000)"
+    assert "If it is a cdm lens" in quantity_sentence(Quantity("subhalo_count", 20, 10, 30, ""), [])
 
 
 def test_pictures_stand_upright_and_keep_their_colours(tmp_path: Path) -> None:
