@@ -15,7 +15,7 @@ from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
-from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
+from deeplense_hf.tasks.task import NOT_A_NUMBER, Arrays, finite_rows
 
 _HAS_DECODER = ("anomaly_detection", "masked_image_modeling")
 _OF_EVERY_SUBSTRUCTURE = ("sub", "lens")
@@ -162,6 +162,26 @@ def answers_for(
     return found
 
 
+def asked(predictor: Predictor, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> Arrays:
+    """Ask a model about a batch; where the bands do not fit, it is said what can be done about it on the page.
+
+    Args:
+        predictor: The model.
+        images: Raw images, `(batch, bands, height, width)`.
+        pixel_scale: Of each [arcsec/pixel], `(batch,)`; None where unknown.
+
+    Returns:
+        See `Predictor.answers`.
+
+    Raises:
+        ValueError: As `Predictor.answers` does.
+    """
+    # of too few bands none can be selected
+    has_more = predictor.bands is not None and images.shape[-3] > predictor.bands
+    remedy = "select bands first" if has_more else "choose another model"
+    return predictor.answers(predictor.match_bands(images, "the image", remedy), pixel_scale)
+
+
 def explanation_for(
     models: Models, names: Sequence[str], image: NDArray[np.float32], pixel_scale: float | None
 ) -> tuple[str, Occlusion] | None:
@@ -193,7 +213,7 @@ def _answer(predictor: Predictor, image: NDArray[np.float32], pixel_scale: float
         ValueError: If the model refuses the image, or its answer is not a number.
     """
     scales = None if pixel_scale is None else np.array([pixel_scale], dtype=np.float32)
-    answers = predictor.answers(image[None], scales)
+    answers = asked(predictor, image[None], scales)
     if not finite_rows(answers).all():
         raise ValueError(NOT_A_NUMBER)
     table = {name: values[0] for name, values in predictor.task.table(answers).items()}

@@ -12,7 +12,7 @@ from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.inference.spreadsheets import spreadsheet_safe
 from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
 
-from .answers import Models
+from .answers import Models, asked
 from .subjects import choose_bands
 from .uploads import UploadedImage
 
@@ -116,7 +116,7 @@ def _answers(
 ) -> list[dict[str, Any] | str]:
     """Return the columns of each image, or why there are none; a refused batch is asked about one by one."""
     try:
-        answers = predictor.answers(images, scales)
+        answers = asked(predictor, images, scales)
     except ValueError as error:
         if len(images) == 1:
             return [" ".join(str(error).split())]

@@ -103,6 +103,30 @@ def test_answers_are_said_with_care() -> None:
     assert note_html("![a](http://b)<img>").count("<") == 2
 
 
+def test_bands_are_to_be_selected_where_that_helps(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio")
+    from deeplense_hf.demo.page import make_page
+
+    image, scale = draw_lens(DrawnLens())
+    first = models.names[0]
+    (refusal,) = answers_for(models, [first], np.concatenate([image, image + 1]), scale)
+    assert refusal.refused == "the image has 2 bands, but the model takes 1 band; select bands first."
+    monkeypatch.setattr(models[first].model.config, "num_channels", 3)
+    (refusal,) = answers_for(models, [first], image, scale)
+    assert refusal.refused == "the image has 1 band, but the model takes 3 bands; choose another model."
+    table, _ = answer_table(models, [first], [UploadedImage("a.npy", image, scale)], [], None)
+    assert table["error"][0] == f"{first}: {refusal.refused}"
+
+    def boxes() -> Any:
+        return next(one for one in make_page(models, {}).blocks.values() if getattr(one, "elem_id", "") == "models")
+
+    assert boxes().value == [name for name in models.names if name != first]
+    assert "unticked" in boxes().info
+    for name in models.names:
+        monkeypatch.setattr(models[name].model.config, "num_channels", 3)
+    assert (boxes().value, boxes().info) == (models.names, None)
+
+
 def test_an_axion_mass_is_that_of_axion_lenses_alone() -> None:
     mass = Quantity("log10_axion_mass_ev", -23.67, -23.84, -23.5, "log10 eV")
     estimate = "axion mass: -23.67 log10 eV (95%: -23.84 to -23.50)"
@@ -280,7 +304,8 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
 
     monkeypatch.setattr(models[first], "answers", watched)
     table, silent = answer_table(models, [first, second], images(), [], None)
-    assert asked == [2, 1, 1]
+    # the image of three bands is refused before anybody is asked
+    assert asked == [2, 1]
     assert silent == 2
     assert table["image"].tolist() == ["./=1+1.npy", "a.npy", "b.npy", "c.npy", "d.npy"]
     assert (table.columns[0], table.columns[-1]) == ("image", "error")
