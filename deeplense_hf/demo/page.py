@@ -9,6 +9,7 @@ from .answers import Models, answers_for
 from .handlers import ANY, Handlers, kinds_sliders, nothing_shown
 from .lens_sliders import RANGES, DrawnLens, draw_lens
 from .pictures import STRETCHES
+from .storage_bound import SECONDS_KEPT
 
 _TITLE = "Dark matter in strong gravitational lenses"
 _LIMITS = (
@@ -31,8 +32,8 @@ _DRAWN_EXAMPLES = {
     "axion vortex, 10^-23 eV": DrawnLens("axion", seed=3),
     "Einstein ring": DrawnLens("no_sub", source_x=0.0, source_y=0.0, shear=0.0),
 }
-_SECONDS_KEPT = 3600
-"""After which uploads and tables are deleted."""
+_SECONDS_BETWEEN = 300
+"""Between two looks for files that are old enough to be deleted."""
 
 
 def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
@@ -46,7 +47,7 @@ def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
         The page, to be launched.
     """
     handlers = Handlers(models)
-    kept = (_SECONDS_KEPT, _SECONDS_KEPT)
+    kept = (_SECONDS_BETWEEN, SECONDS_KEPT)
     with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=kept) as page:
         gradio.Markdown(f"# {_TITLE}\n{_LIMITS}")
         chosen = _choice(models)

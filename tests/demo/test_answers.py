@@ -328,7 +328,7 @@ def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp
     assert len(table) == 1
     assert "No model is chosen" in handlers.many([str(tmp_path / "lens.npy")], "", "", [], str(tmp_path))[2]
     assert "is no positive number" in handlers.many([str(tmp_path / "lens.npy")], "", "-3", names, str(tmp_path))[2]
-    assert make_page(models, {}).delete_cache == (3600, 3600)
+    assert make_page(models, {}).delete_cache == (300, 3600)
 
 
 def test_a_missing_model_is_told_before_the_page_is_served(capsys: pytest.CaptureFixture[str]) -> None:
