@@ -1,5 +1,6 @@
 """Answers for many images as a table: read and asked about a few at a time."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -111,6 +112,24 @@ def _rows(models: Models, names: Sequence[str], batch: Sequence[UploadedImage]) 
     return [row | {_ERROR: " ".join(why)} for row, why in zip(rows, reasons, strict=True)]
 
 
+def rounded(value: float) -> float:
+    """Round to four decimals, or to four digits of what a small number is from 0, or a large probability from 1.
+
+    >>> rounded(-23.67184), rounded(0.0000123456), rounded(0.9999987654)
+    (-23.6718, 1.235e-05, 0.999998765)
+
+    Args:
+        value: Any number.
+
+    Returns:
+        It rounded; never 0 or 1 where it was not.
+    """
+    distance = min(abs(value), abs(1 - value))
+    if not 0 < distance < math.inf:
+        return value
+    return round(value, max(4, 3 - math.floor(math.log10(distance))))
+
+
 def _answers(
     predictor: Predictor, images: NDArray[np.float32], scales: NDArray[np.float32] | None
 ) -> list[dict[str, Any] | str]:
@@ -125,7 +144,7 @@ def _answers(
     finite, table = finite_rows(answers), predictor.task.table(answers)
     return [
         {
-            name: round(values[row], 4) if isinstance(values[row], float) else values[row]
+            name: rounded(values[row]) if isinstance(values[row], float) else values[row]
             for name, values in table.items()
         }
         if finite[row]

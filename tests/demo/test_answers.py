@@ -17,7 +17,7 @@ from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
 from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
 from deeplense_hf.demo.subjects import DroppedFile, parse_bands, parse_pixel_scale, subject_of
-from deeplense_hf.demo.tables import answer_table
+from deeplense_hf.demo.tables import answer_table, rounded
 from deeplense_hf.demo.uploads import UploadedImage, read_uploads
 from deeplense_hf.demo.words import answers_html, note_html, occlusion_html, quantity_sentence
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map, seen_window
@@ -313,6 +313,25 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
     assert "3 bands" in table["error"][3]
     assert table[f"{first}: predicted_class"].notna().tolist() == [True, True, True, False, False]
     assert answer_table(models, [first], images(), [0], None)[1] == 1
+
+
+def test_no_probability_of_the_table_is_certain() -> None:
+    for value in (1e-9, 4.3e-6, 0.00004, 0.49996, 0.99996, 1 - 1e-12, -23.671849, -1e-7, 123456.78901):
+        short = rounded(value)
+        assert short not in (0, 1)
+        assert short == pytest.approx(value, rel=5e-4)
+        assert len(repr(short)) < 16
+    assert [rounded(value) for value in (0.0, 1.0, float("inf"))] == [0, 1, float("inf")]
+    assert (rounded(0.123456), rounded(-23.671849)) == (0.1235, -23.6718)
+
+
+def test_an_example_of_several_models_is_listed_once(tmp_path: Path) -> None:
+    for place, name, value in (("a", "axion", 1), ("a", "cdm", 2), ("b", "axion", 1), ("b", "cdm", 3)):
+        (tmp_path / place / "examples").mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / place / "examples" / f"{name}.npy", np.full((8, 8), value))
+    found = example_files({place: str(tmp_path / place) for place in ("a", "b")})
+    assert list(found) == ["axion (a)", "cdm (a)", "cdm (b)"]
+    assert found["cdm (b)"] == str(tmp_path / "b" / "examples" / "cdm.npy")
 
 
 def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp_path: Path) -> None:
