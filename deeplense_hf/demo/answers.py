@@ -107,7 +107,7 @@ class Models:
     """
 
     def __init__(self, places: Sequence[str], device: str = "auto") -> None:
-        self._loaded = {name: Predictor.from_pretrained(place, device) for name, place in _names_of(places).items()}
+        self._loaded = {name: Predictor.from_pretrained(place, device) for name, place in names_of(places).items()}
 
     @property
     def names(self) -> list[str]:
@@ -124,8 +124,15 @@ class Models:
         return self._loaded[name]
 
 
-def _names_of(places: Sequence[str]) -> dict[str, str]:
-    """Return places by the shortest ends of their paths that are unique."""
+def names_of(places: Sequence[str]) -> dict[str, str]:
+    """Name models.
+
+    Args:
+        places: Folders or Hub ids.
+
+    Returns:
+        Them by the shortest ends of their paths that are unique.
+    """
     paths = {Path(place): place for place in places}
     depths = dict.fromkeys(paths, 1)
     while True:

@@ -138,23 +138,24 @@ def build_page(places: Sequence[str], device: str = "auto") -> "gradio.Blocks":
     if not places:
         raise ValueError("there is no model to show; give --models FOLDER, for example outputs/main_job.")
 
-    from .answers import Models
+    from .answers import Models, names_of
     from .page import make_page
 
-    return make_page(Models(places, device), example_files(places))
+    return make_page(Models(places, device), example_files(names_of(places)))
 
 
-def example_files(places: Sequence[str]) -> dict[str, str]:
+def example_files(places: Mapping[str, str]) -> dict[str, str]:
     """Find the example images of release folders.
 
     Args:
-        places: Folders or Hub ids of models.
+        places: Folders or Hub ids of models by the names of the models.
 
     Returns:
-        Files by what they are called on the page.
+        Files by what they are called on the page, each distinct image once, called by the first model that has it.
     """
-    return {
-        f"{path.stem} ({Path(place).name})": str(path)
-        for place in places
-        for path in sorted(Path(place).glob("examples/*.npy"))
-    }
+    found: dict[str, tuple[str, str]] = {}
+    for model, place in places.items():
+        for path in sorted(Path(place).glob("examples/*.npy")):
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.setdefault(digest, (f"{path.stem} ({model})", str(path)))
+    return dict(found.values())

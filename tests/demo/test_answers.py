@@ -14,6 +14,7 @@ from PIL import Image
 from deeplense_hf.cli import main
 from deeplense_hf.demo import tables, uploads
 from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for, explanation_for
+from deeplense_hf.demo.app import example_files
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
 from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
 from deeplense_hf.demo.subjects import DroppedFile, parse_bands, parse_pixel_scale, subject_of
