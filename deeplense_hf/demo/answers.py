@@ -9,14 +9,47 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from deeplense_hf.data.schema import COLUMNS, LABEL_SETS, class_with
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
-from deeplense_hf.tasks.task import NOT_A_NUMBER, finite_rows
+from deeplense_hf.tasks.task import NOT_A_NUMBER, Arrays, finite_rows
 
 _HAS_DECODER = ("anomaly_detection", "masked_image_modeling")
+_OF_EVERY_SUBSTRUCTURE = ("sub", "lens")
+"""Classes that a lens of any kind of substructure belongs to as well."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """An estimate of a physical quantity.
+
+    Attributes:
+        column: Name of its column.
+        value: The estimate.
+        low: Lower end of the interval of 95%.
+        high: Upper end.
+        unit: Of all three; empty for pure numbers.
+    """
+
+    column: str
+    value: float
+    low: float
+    high: float
+    unit: str
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        # what stands behind a colon is for readers of the schema
+        return COLUMNS[self.column].description.partition(":")[0] if self.column in COLUMNS else self.column
+
+    @property
+    def only_of(self) -> str | None:
+        """The only class whose lenses have it; None where all do."""
+        return class_with(self.column)
 
 
 @dataclass(frozen=True)
@@ -27,7 +60,7 @@ class ModelAnswer:
         model: Its name.
         probabilities: Of each class.
         prediction_set: Classes that hold the true one for 95% of images like those of the training.
-        quantities: Sentences about estimated quantities.
+        quantities: What it estimates.
         anomaly_score: How unlike normal lenses the image is [standard deviations].
         processed: What a masked model sees, `(height, width)`, and what it fills in for it.
         refused: Why it did not answer.
@@ -36,10 +69,27 @@ class ModelAnswer:
     model: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
     prediction_set: Sequence[str] = ()
-    quantities: Sequence[str] = ()
+    quantities: Sequence[Quantity] = ()
     anomaly_score: float | None = None
     processed: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     refused: str | None = None
+
+    @property
+    def said_class(self) -> str | None:
+        """The most probable class; None of what is no classifier or refuses."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
+
+    def excludes(self, class_name: str) -> bool:
+        """Tell whether the class that is said rules out another.
+
+        Args:
+            class_name: The other class, a kind of substructure.
+
+        Returns:
+            Whether it does; classes that we do not know rule out nothing.
+        """
+        known = {name for names in LABEL_SETS.values() for name in names} - {class_name, *_OF_EVERY_SUBSTRUCTURE}
+        return self.said_class in known
 
 
 class Models:
@@ -57,7 +107,7 @@ class Models:
     """
 
     def __init__(self, places: Sequence[str], device: str = "auto") -> None:
-        self._loaded = {name: Predictor.from_pretrained(place, device) for name, place in _names_of(places).items()}
+        self._loaded = {name: Predictor.from_pretrained(place, device) for name, place in names_of(places).items()}
 
     @property
     def names(self) -> list[str]:
@@ -74,8 +124,15 @@ class Models:
         return self._loaded[name]
 
 
-def _names_of(places: Sequence[str]) -> dict[str, str]:
-    """Return places by the shortest ends of their paths that are unique."""
+def names_of(places: Sequence[str]) -> dict[str, str]:
+    """Name models.
+
+    Args:
+        places: Folders or Hub ids.
+
+    Returns:
+        Them by the shortest ends of their paths that are unique.
+    """
     paths = {Path(place): place for place in places}
     depths = dict.fromkeys(paths, 1)
     while True:
@@ -112,6 +169,41 @@ def answers_for(
     return found
 
 
+def asked(predictor: Predictor, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> Arrays:
+    """Ask a model about a batch.
+
+    Args:
+        predictor: The model.
+        images: Raw images, `(batch, bands, height, width)`.
+        pixel_scale: Of each [arcsec/pixel], `(batch,)`; None where unknown.
+
+    Returns:
+        See `Predictor.answers`.
+
+    Raises:
+        ValueError: As `Predictor.answers` and `with_bands` do.
+    """
+    return predictor.answers(with_bands(predictor, images), pixel_scale)
+
+
+def with_bands(predictor: Predictor, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give images the bands that a model takes, or say what can be done about it on the page.
+
+    Args:
+        predictor: The model.
+        images: Raw images, `(batch, bands, height, width)`.
+
+    Returns:
+        See `Predictor.match_bands`.
+
+    Raises:
+        ValueError: If they have others.
+    """
+    # of too few bands none can be selected
+    has_more = predictor.bands is not None and images.shape[-3] > predictor.bands
+    return predictor.match_bands(images, "the image", "select bands first" if has_more else "choose another model")
+
+
 def explanation_for(
     models: Models, names: Sequence[str], image: NDArray[np.float32], pixel_scale: float | None
 ) -> tuple[str, Occlusion] | None:
@@ -143,7 +235,7 @@ def _answer(predictor: Predictor, image: NDArray[np.float32], pixel_scale: float
         ValueError: If the model refuses the image, or its answer is not a number.
     """
     scales = None if pixel_scale is None else np.array([pixel_scale], dtype=np.float32)
-    answers = predictor.answers(image[None], scales)
+    answers = asked(predictor, image[None], scales)
     if not finite_rows(answers).all():
         raise ValueError(NOT_A_NUMBER)
     table = {name: values[0] for name, values in predictor.task.table(answers).items()}
@@ -153,17 +245,17 @@ def _answer(predictor: Predictor, image: NDArray[np.float32], pixel_scale: float
             "prediction_set": str(table.get("prediction_set_95", "")).split(),
         }
     if predictor.task.name == "regression":
-        return {"quantities": _sentences(predictor, table)}
+        return {"quantities": _quantities(predictor, table)}
     extra = {"processed": _reconstructed(predictor, image, scales)} if predictor.task.name in _HAS_DECODER else {}
     score = answers.get(ANOMALY_SCORE)
     return extra | ({} if score is None else {"anomaly_score": float(score[0])})
 
 
-def _sentences(predictor: Predictor, table: Mapping[str, Any]) -> list[str]:
-    """Say what a regression estimates."""
+def _quantities(predictor: Predictor, table: Mapping[str, Any]) -> list[Quantity]:
+    """Return what a regression estimates."""
     task: Any = predictor.task
     return [
-        f"{name}: {table[name]:.2f} {unit} (95%: {table[f'{name}_low_95']:.2f} to {table[f'{name}_high_95']:.2f})"
+        Quantity(name, table[name], table[f"{name}_low_95"], table[f"{name}_high_95"], unit)
         for name, unit in zip(task.target_names, task.target_units, strict=True)
     ]
 

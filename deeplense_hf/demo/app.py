@@ -1,12 +1,17 @@
 """The command `app`: serve the page."""
 
-from collections.abc import Sequence
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import gradio
+
+_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 
 
 @dataclass
@@ -42,10 +47,61 @@ def run_app(options: AppOptions) -> None:
         ValueError: If there is no model, or one is none of ours.
         OSError: If a model cannot be loaded, or the port is taken.
     """
-    page = build_page(options.models or released_models(Path("model_cards")), options.device)
-    page.queue(default_concurrency_limit=2, max_size=32).launch(
-        server_name=options.host, server_port=options.port, max_file_size="64mb", show_error=True
-    )
+    serve(options.models or released_models(Path("model_cards")), options.device, options.host, options.port)
+
+
+def serve(places: Sequence[str], device: str = "auto", host: str | None = None, port: int | None = None) -> None:
+    """Make the page and serve it until interrupted; what is sent to it is stored in a bounded folder of its own.
+
+    Args:
+        places: Folders or Hub ids of models.
+        device: See `Predictor`.
+        host: Address to listen on; Gradio's own choice when absent, which on a Space is the right one.
+        port: Port, likewise.
+
+    Raises:
+        ImportError: If Gradio is missing.
+        ValueError: If there is no model, or one is none of ours.
+        OSError: If a model cannot be loaded, or the port is taken.
+    """
+    with TemporaryDirectory(
+        prefix="deeplense-page-", dir=os.environ.get(_FOLDER_VARIABLE), ignore_cleanup_errors=True
+    ) as folder:
+        # Gradio reads it while the page is made and when it is launched
+        os.environ[_FOLDER_VARIABLE] = folder
+        page = build_page(places, device)
+        address = _launch(page, Path(folder).resolve(), host, port)
+        print(f"The page is at {address} until it is interrupted.", flush=True)
+        page.block_thread()
+
+
+def _launch(page: "gradio.Blocks", folder: Path, host: str | None, port: int | None) -> str:
+    """Start to serve the page, in threads, and return its address.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    from starlette.middleware import Middleware
+
+    from .storage_bound import StorageBound
+    from .uploads import LARGEST_FILE
+
+    try:
+        _, address, _ = page.queue(default_concurrency_limit=2, max_size=32).launch(
+            server_name=host,
+            server_port=port,
+            max_file_size=LARGEST_FILE,
+            show_error=True,
+            # it speaks of options of its own that no command here has
+            quiet=True,
+            prevent_thread_lock=True,
+            # with it, uploads may go to processes that know no bound
+            ssr_mode=False,
+            app_kwargs={"middleware": [Middleware(StorageBound, folder=folder)]},
+        )
+    except OSError:
+        raise OSError(f"port {port} of {host} cannot be listened on; choose another --port or --host.") from None
+    return str(address)
 
 
 def released_models(folder: Path) -> list[str]:
@@ -82,23 +138,24 @@ def build_page(places: Sequence[str], device: str = "auto") -> "gradio.Blocks":
     if not places:
         raise ValueError("there is no model to show; give --models FOLDER, for example outputs/main_job.")
 
-    from .answers import Models
+    from .answers import Models, names_of
     from .page import make_page
 
-    return make_page(Models(places, device), example_files(places))
+    return make_page(Models(places, device), example_files(names_of(places)))
 
 
-def example_files(places: Sequence[str]) -> dict[str, str]:
+def example_files(places: Mapping[str, str]) -> dict[str, str]:
     """Find the example images of release folders.
 
     Args:
-        places: Folders or Hub ids of models.
+        places: Folders or Hub ids of models by the names of the models.
 
     Returns:
-        Files by what they are called on the page.
+        Files by what they are called on the page, each distinct image once, called by the first model that has it.
     """
-    return {
-        f"{path.stem} ({Path(place).name})": str(path)
-        for place in places
-        for path in sorted(Path(place).glob("examples/*.npy"))
-    }
+    found: dict[str, tuple[str, str]] = {}
+    for model, place in places.items():
+        for path in sorted(Path(place).glob("examples/*.npy")):
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.setdefault(digest, (f"{path.stem} ({model})", str(path)))
+    return dict(found.values())

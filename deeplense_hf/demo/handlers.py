@@ -17,8 +17,8 @@ from .tables import answer_table
 from .uploads import read_uploads
 from .words import answers_html, caption_html, note_html, occlusion_html
 
-ANY = "the first that answers"
-"""Choice of the classifier whose answer is explained."""
+ANY = "the first"
+"""Choice of the classifier whose answer is explained: the first of the chosen ones that answers."""
 
 
 class Handlers:

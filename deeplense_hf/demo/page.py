@@ -5,10 +5,11 @@ from typing import Any
 
 import gradio
 
-from .answers import Models
+from .answers import Models, answers_for
 from .handlers import ANY, Handlers, kinds_sliders, nothing_shown
-from .lens_sliders import RANGES, DrawnLens
+from .lens_sliders import RANGES, DrawnLens, draw_lens
 from .pictures import STRETCHES
+from .storage_bound import SECONDS_KEPT
 
 _TITLE = "Dark matter in strong gravitational lenses"
 _LIMITS = (
@@ -31,8 +32,8 @@ _DRAWN_EXAMPLES = {
     "axion vortex, 10^-23 eV": DrawnLens("axion", seed=3),
     "Einstein ring": DrawnLens("no_sub", source_x=0.0, source_y=0.0, shear=0.0),
 }
-_SECONDS_KEPT = 3600
-"""After which uploads and tables are deleted."""
+_SECONDS_BETWEEN = 300
+"""Between two looks for files that are old enough to be deleted."""
 
 
 def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
@@ -46,15 +47,24 @@ def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
         The page, to be launched.
     """
     handlers = Handlers(models)
-    kept = (_SECONDS_KEPT, _SECONDS_KEPT)
+    kept = (_SECONDS_BETWEEN, SECONDS_KEPT)
     with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=kept) as page:
         gradio.Markdown(f"# {_TITLE}\n{_LIMITS}")
-        chosen = gradio.CheckboxGroup(models.names, value=models.names, label="models", elem_id="models")
+        chosen = _choice(models)
         with gradio.Tab("one image"):
             _one_image(page, handlers, chosen, examples)
         with gradio.Tab("many images"):
             _many_images(handlers, chosen)
     return page
+
+
+def _choice(models: Models) -> Any:
+    """Make the boxes of the models; those that cannot answer for the lens that is drawn first are unticked."""
+    fitting = [one.model for one in answers_for(models, models.names, *draw_lens(DrawnLens())) if not one.refused]
+    # of none at all, it is better to see why
+    ticked = fitting or models.names
+    info = None if len(ticked) == len(models.names) else "Those that take no drawn lens are unticked."
+    return gradio.CheckboxGroup(models.names, value=ticked, label="models", info=info, elem_id="models")
 
 
 def _one_image(page: gradio.Blocks, handlers: Handlers, chosen: Any, examples: Mapping[str, str]) -> None:

@@ -1,16 +1,19 @@
 """Answers for many images as a table: read and asked about a few at a time."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas
+from numpy.typing import NDArray
 
 from deeplense_hf.inference.asking import choose_bands, rows_or_reasons
+from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.inference.spreadsheets import spreadsheet_safe
 
-from .answers import Models
+from .answers import Models, with_bands
 from .uploads import UploadedImage
 
 _BATCH = 16
@@ -100,15 +103,44 @@ def _rows(models: Models, names: Sequence[str], batch: Sequence[UploadedImage]) 
         if batch[0].pixel_scale is not None:
             scales = np.array([image.pixel_scale for image in batch], dtype=np.float32)
         for name in names:
-            found = rows_or_reasons(models[name], np.stack(images), scales)
+            found = _answers(models[name], np.stack(images), scales)
             for row, why, answer in zip(rows, reasons, found, strict=True):
                 if isinstance(answer, str):
                     why.append(f"{name}: {answer}")
                 else:
-                    row.update({f"{name}: {column}": _rounded(value) for column, value in answer.items()})
+                    row.update({f"{name}: {column}": _shown(value) for column, value in answer.items()})
     return [row | {_ERROR: " ".join(why)} for row, why in zip(rows, reasons, strict=True)]
 
 
-def _rounded(value: Any) -> Any:
-    """Return a number with as many digits as a person reads; texts stay."""
-    return round(value, 4) if isinstance(value, float) else value
+def rounded(value: float) -> float:
+    """Round to four decimals, or to four digits of what a small number is from 0, or a large probability from 1.
+
+    >>> rounded(-23.67184), rounded(0.0000123456), rounded(0.9999987654)
+    (-23.6718, 1.235e-05, 0.999998765)
+
+    Args:
+        value: Any number.
+
+    Returns:
+        It rounded; never 0 or 1 where it was not.
+    """
+    distance = min(abs(value), abs(1 - value))
+    if not 0 < distance < math.inf:
+        return value
+    return round(value, max(4, 3 - math.floor(math.log10(distance))))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value as a person reads it; texts and counts stay."""
+    return rounded(value) if isinstance(value, float) else value
+
+
+def _answers(
+    predictor: Predictor, images: NDArray[np.float32], scales: NDArray[np.float32] | None
+) -> list[dict[str, Any] | str]:
+    """Return the columns of each image, or why there are none."""
+    try:
+        matching = with_bands(predictor, images)
+    except ValueError as error:
+        return [str(error)] * len(images)
+    return rows_or_reasons(predictor, matching, scales)

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from deeplense_hf.evaluation.explanation import Occlusion
 
-from .answers import ModelAnswer
+from .answers import ModelAnswer, Quantity
 from .pictures import FALL_TINT, RISE_TINT, STRONGEST_TINT, tint_scale
 
 _CARD = "border:1px solid var(--border-color-primary);border-radius:8px;padding:10px 14px;margin:0 0 10px"
@@ -44,7 +44,7 @@ def answers_html(answers: Sequence[ModelAnswer]) -> str:
     """
     if not answers:
         return note_html("No model is chosen; tick at least one above.")
-    return "".join(f'<div style="{_CARD}"><b>{escape(one.model)}</b>{_said(one)}</div>' for one in answers)
+    return "".join(f'<div style="{_CARD}"><b>{escape(one.model)}</b>{_said(one, answers)}</div>' for one in answers)
 
 
 def note_html(text: str) -> str:
@@ -101,8 +101,32 @@ def occlusion_html(model: str, class_name: str, occlusion: Occlusion, shape: tup
     )
 
 
-def _said(answer: ModelAnswer) -> str:
-    """Return the lines of a card."""
+def quantity_sentence(quantity: Quantity, answers: Sequence[ModelAnswer]) -> str:
+    """Say what was estimated, and for which lenses alone it has a meaning.
+
+    Args:
+        quantity: The estimate.
+        answers: What all chosen models say, among them classifiers that may say the image is no such lens.
+
+    Returns:
+        A sentence.
+    """
+    value, low, high = (f"{number:#.4g}" for number in (quantity.value, quantity.low, quantity.high))
+    estimate = f"{quantity.title}: {value} {quantity.unit}".rstrip() + f" (95%: {low} to {high})"
+    only_of = quantity.only_of
+    if only_of is None:
+        return estimate
+    others = ", ".join(
+        f"{one.model} says {one.said_class}, {percent(max(one.probabilities.values()))}"
+        for one in answers
+        if one.excludes(only_of)
+    )
+    article = "an" if only_of[0] in "aeiou" else "a"
+    return f"If it is {article} {only_of} lens{f' ({others})' if others else ''}, {estimate}"
+
+
+def _said(answer: ModelAnswer, answers: Sequence[ModelAnswer]) -> str:
+    """Return the lines of a card, one of those of all answers."""
     lines = [
         f'<div style="{_ROW}"><span>{escape(name)}</span><div style="{_TRACK}"><div style="width:{100 * share:.1f}%;'
         f'height:8px;border-radius:4px;background:var(--color-accent)"></div></div>'
@@ -114,7 +138,7 @@ def _said(answer: ModelAnswer) -> str:
         lines.append(
             f'<div style="{_FAINT}">Hold the true class for 95% of images like the training\'s: {classes}</div>'
         )
-    lines += [f"<div>{escape(sentence)}</div>" for sentence in answer.quantities]
+    lines += [f"<div>{escape(quantity_sentence(one, answers))}</div>" for one in answer.quantities]
     if answer.anomaly_score is not None:
         lines.append(f"<div>Unlike normal images: {answer.anomaly_score:.2f} standard deviations</div>")
     if answer.refused:

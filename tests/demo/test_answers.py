@@ -15,13 +15,14 @@ from PIL import Image
 
 from deeplense_hf.cli import main
 from deeplense_hf.demo import tables, uploads
-from deeplense_hf.demo.answers import ModelAnswer, Models, answers_for, explanation_for
+from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for, explanation_for
+from deeplense_hf.demo.app import example_files
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
 from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
 from deeplense_hf.demo.subjects import DroppedFile, parse_bands, parse_pixel_scale, subject_of
-from deeplense_hf.demo.tables import answer_table
+from deeplense_hf.demo.tables import answer_table, rounded
 from deeplense_hf.demo.uploads import UploadedImage, read_uploads
-from deeplense_hf.demo.words import answers_html, note_html, occlusion_html
+from deeplense_hf.demo.words import answers_html, note_html, occlusion_html, quantity_sentence
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map, seen_window
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import DeepLenseImageProcessor
@@ -112,7 +113,8 @@ def test_every_model_answers_for_itself(models: Models) -> None:
     assert sum(found[first].probabilities.values()) == pytest.approx(1)
     assert found[second].probabilities == found[first].probabilities
     assert set(found[first].prediction_set) <= set(found[first].probabilities)
-    assert found["mass"].quantities[0].startswith("log10_axion_mass_ev: ")
+    (mass,) = found["mass"].quantities
+    assert (mass.title, mass.unit, mass.only_of) == ("axion mass", "log10 eV", "axion")
     assert found["anomalies"].anomaly_score is not None
     assert found["anomalies"].processed is not None
     assert shown_pair(found["anomalies"].processed).shape[2] == 3
@@ -130,6 +132,53 @@ def test_answers_are_said_with_care() -> None:
     assert ">100.0%" not in said
     assert "tick at least one" in answers_html([])
     assert note_html("![a](http://b)<img>").count("<") == 2
+
+
+def test_bands_are_to_be_selected_where_that_helps(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio")
+    from deeplense_hf.demo.page import make_page
+
+    image, scale = draw_lens(DrawnLens())
+    first = models.names[0]
+    (refusal,) = answers_for(models, [first], np.concatenate([image, image + 1]), scale)
+    assert refusal.refused == "the image has 2 bands, but the model takes 1 band; select bands first."
+    monkeypatch.setattr(models[first].model.config, "num_channels", 3)
+    (refusal,) = answers_for(models, [first], image, scale)
+    assert refusal.refused == "the image has 1 band, but the model takes 3 bands; choose another model."
+    table, _ = answer_table(models, [first], [UploadedImage("a.npy", image, scale)], [], None)
+    assert table["error"][0] == f"{first}: {refusal.refused}"
+
+    def boxes() -> Any:
+        return next(one for one in make_page(models, {}).blocks.values() if getattr(one, "elem_id", "") == "models")
+
+    assert boxes().value == [name for name in models.names if name != first]
+    assert "unticked" in boxes().info
+    for name in models.names:
+        monkeypatch.setattr(models[name].model.config, "num_channels", 3)
+    assert (boxes().value, boxes().info) == (models.names, None)
+
+
+def test_an_axion_mass_is_that_of_axion_lenses_alone() -> None:
+    mass = Quantity("log10_axion_mass_ev", -23.67, -23.84, -23.5, "log10 eV")
+    estimate = "axion mass: -23.67 log10 eV (95%: -23.84 to -23.50)"
+    assert quantity_sentence(mass, []) == f"If it is an axion lens, {estimate}"
+    agreeing = [
+        ModelAnswer("a", {"no_sub": 0.1, "axion": 0.9}),
+        ModelAnswer("b", {"no_sub": 0.1, "sub": 0.9}),
+        ModelAnswer("c", {"lens": 0.9, "non_lens": 0.1}),
+        ModelAnswer("d", {"cat": 0.9, "dog": 0.1}),
+        ModelAnswer("e", refused="the image has 1 band."),
+    ]
+    assert quantity_sentence(mass, agreeing) == f"If it is an axion lens, {estimate}"
+    others = [ModelAnswer("f", {"cdm": 0.9956, "axion": 0.0044}), ModelAnswer("g", {"non_lens": 0.8, "lens": 0.2})]
+    doubted = f"If it is an axion lens (f says cdm, 99.6%, g says non_lens, 80.0%), {estimate}"
+    assert quantity_sentence(mass, [*agreeing, *others]) == doubted
+    assert f"<div>{doubted}</div>" in answers_html([ModelAnswer("mass", quantities=[mass]), *others])
+    # of all lenses, small, without a unit; and of a column that is not ours
+    shear = quantity_sentence(Quantity("shear_1", 0.003, 0.001, 0.005, ""), others)
+    assert shear == "external shear, first component: 0.003000 (95%: 0.001000 to 0.005000)"
+    assert quantity_sentence(Quantity("x", 2, 1, 3, "m"), others) == "x: 2.000 m (95%: 1.000 to 3.000)"
+    assert "If it is a cdm lens" in quantity_sentence(Quantity("subhalo_count", 20, 10, 30, ""), [])
 
 
 def test_pictures_stand_upright_and_keep_their_colours(tmp_path: Path) -> None:
@@ -286,7 +335,8 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
 
     monkeypatch.setattr(models[first], "answers", watched)
     table, silent = answer_table(models, [first, second], images(), [], None)
-    assert asked == [2, 1, 1]
+    # the image of three bands is refused before anybody is asked
+    assert asked == [2, 1]
     assert silent == 2
     assert table["image"].tolist() == ["./=1+1.npy", "a.npy", "b.npy", "c.npy", "d.npy"]
     assert (table.columns[0], table.columns[-1]) == ("image", "error")
@@ -294,6 +344,25 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
     assert "3 bands" in table["error"][3]
     assert table[f"{first}: predicted_class"].notna().tolist() == [True, True, True, False, False]
     assert answer_table(models, [first], images(), [0], None)[1] == 1
+
+
+def test_no_probability_of_the_table_is_certain() -> None:
+    for value in (1e-9, 4.3e-6, 0.00004, 0.49996, 0.99996, 1 - 1e-12, -23.671849, -1e-7, 123456.78901):
+        short = rounded(value)
+        assert short not in (0, 1)
+        assert short == pytest.approx(value, rel=5e-4)
+        assert len(repr(short)) < 16
+    assert [rounded(value) for value in (0.0, 1.0, float("inf"))] == [0, 1, float("inf")]
+    assert (rounded(0.123456), rounded(-23.671849)) == (0.1235, -23.6718)
+
+
+def test_an_example_of_several_models_is_listed_once(tmp_path: Path) -> None:
+    for place, name, value in (("a", "axion", 1), ("a", "cdm", 2), ("b", "axion", 1), ("b", "cdm", 3)):
+        (tmp_path / place / "examples").mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / place / "examples" / f"{name}.npy", np.full((8, 8), value))
+    found = example_files({place: str(tmp_path / place) for place in ("a", "b")})
+    assert list(found) == ["axion (a)", "cdm (a)", "cdm (b)"]
+    assert found["cdm (b)"] == str(tmp_path / "b" / "examples" / "cdm.npy")
 
 
 def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp_path: Path) -> None:
@@ -309,7 +378,7 @@ def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp
     assert len(table) == 1
     assert "No model is chosen" in handlers.many([str(tmp_path / "lens.npy")], "", "", [], str(tmp_path))[2]
     assert "is no positive number" in handlers.many([str(tmp_path / "lens.npy")], "", "-3", names, str(tmp_path))[2]
-    assert make_page(models, {}).delete_cache == (3600, 3600)
+    assert make_page(models, {}).delete_cache == (300, 3600)
 
 
 def test_a_missing_model_is_told_before_the_page_is_served(capsys: pytest.CaptureFixture[str]) -> None:
