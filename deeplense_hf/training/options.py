@@ -23,7 +23,7 @@ class TrainOptions:
         default=4000,
         metadata={"help": "systems per class to simulate, if the data set is a recipe; of simulate:RECIPE, per epoch"},
     )
-    simulation_seed: int = field(default=0, metadata={"help": "seed of simulated systems and of new splits"})
+    simulation_seed: int = field(default=0, metadata={"help": "seed of simulated systems and new splits"})
     model: str = field(
         default="deeplense-swin-tiny",
         metadata={

@@ -343,6 +343,8 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
     assert table["error"].tolist()[:3] == ["", "", ""]
     assert "3 bands" in table["error"][3]
     assert table[f"{first}: predicted_class"].notna().tolist() == [True, True, True, False, False]
+    read.clear()
+    asked.clear()
     assert answer_table(models, [first], images(), [0], None)[1] == 1
 
 
