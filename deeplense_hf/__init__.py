@@ -16,6 +16,7 @@ _PUBLIC: dict[str, str] = {
     "AutoModelForAnomalyDetection": "deeplense_hf.models",
     "AutoModelForImageRegression": "deeplense_hf.models",
     "AutoModelForLenses": "deeplense_hf.models",
+    "Chain": "deeplense_hf.inference.chain",
     "DeepLenseBackboneConfig": "deeplense_hf.models",
     "DeepLenseEnsembleConfig": "deeplense_hf.models",
     "DeepLenseImageProcessor": "deeplense_hf.models.image_processing_deeplense",
