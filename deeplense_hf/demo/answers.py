@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deeplense_hf.data.schema import COLUMNS, LABEL_SETS, class_with
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
-from deeplense_hf.inference.predictor import Predictor
+from deeplense_hf.inference.predictor import Predictor, count
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
@@ -202,6 +202,24 @@ def with_bands(predictor: Predictor, images: NDArray[np.float32]) -> NDArray[np.
     # of too few bands none can be selected
     has_more = predictor.bands is not None and images.shape[-3] > predictor.bands
     return predictor.match_bands(images, "the image", "select bands first" if has_more else "choose another model")
+
+
+def takers_note(models: Models, answers: Sequence[ModelAnswer], image: NDArray[np.float32]) -> str:
+    """Name the models that take an image where none of the chosen ones does.
+
+    Args:
+        models: All models.
+        answers: Of those that were chosen.
+        image: Raw image, `(bands, height, width)`.
+
+    Returns:
+        A sentence; empty where one of them answers, or no other takes such images.
+    """
+    chosen = {one.model for one in answers if one.refused}
+    others = [name for name in models.names if name not in chosen and models[name].bands == len(image)]
+    if len(chosen) < len(answers) or not chosen or not others:
+        return ""
+    return f"Images of {count(len(image), 'band')} are taken by {', '.join(others)}; tick it above."
 
 
 def explanation_for(

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,8 @@ def serve(places: Sequence[str], device: str = "auto", host: str | None = None, 
         ValueError: If there is no model, or one is none of ours.
         OSError: If a model cannot be loaded, or the port is taken.
     """
+    # so that the folder goes too when a service ends the page
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with TemporaryDirectory(
         prefix="deeplense-page-", dir=os.environ.get(_FOLDER_VARIABLE), ignore_cleanup_errors=True
     ) as folder:

@@ -9,7 +9,7 @@ import gradio
 
 from deeplense_hf.inference.predictor import count
 
-from .answers import Models, answers_for, explanation_for
+from .answers import Models, answers_for, explanation_for, takers_note
 from .lens_sliders import DrawnLens
 from .pictures import shown_image, shown_occlusion, shown_pair
 from .subjects import DroppedFile, Source, Subject, parse_bands, parse_pixel_scale, subject_of
@@ -17,8 +17,8 @@ from .tables import answer_table
 from .uploads import read_uploads
 from .words import answers_html, caption_html, note_html, occlusion_html
 
-ANY = "the first"
-"""Choice of the classifier whose answer is explained: the first of the chosen ones that answers."""
+ANY = "the first that answers"
+"""Choice of the classifier whose answer is explained."""
 
 
 class Handlers:
@@ -68,7 +68,7 @@ class Handlers:
             caption_html(subject.caption),
             answers_html(answers),
             filled,
-            note_html(subject.note),
+            note_html(subject.note or takers_note(self.models, answers, subject.image)),
             None,
             "",
         ]

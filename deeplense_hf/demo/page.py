@@ -160,9 +160,17 @@ def _answers(models: Models) -> tuple[Any, Any, list[Any], list[Any]]:
     """Make the side of pictures and answers: stretch, classifier to explain, what is shown, what explains it."""
     note = gradio.HTML(elem_id="note")
     with gradio.Row():
-        stretch = gradio.Radio(list(STRETCHES), value=STRETCHES[0], label="stretch of the picture", elem_id="stretch")
+        # wide enough for names of models, so that on a phone one stands below the other
+        stretch = gradio.Radio(
+            list(STRETCHES), value=STRETCHES[0], label="stretch of the picture", elem_id="stretch", min_width=260
+        )
         wanted = gradio.Dropdown(
-            [ANY, *models.classifiers], value=ANY, label="explain the answer of", visible=len(models.classifiers) > 1
+            [ANY, *models.classifiers],
+            value=ANY,
+            label="explain the answer of",
+            elem_id="explained",
+            min_width=260,
+            visible=len(models.classifiers) > 1,
         )
     with gradio.Row():
         with gradio.Column(min_width=260):

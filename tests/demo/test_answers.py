@@ -15,7 +15,7 @@ from PIL import Image
 
 from deeplense_hf.cli import main
 from deeplense_hf.demo import tables, uploads
-from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for, explanation_for
+from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for, explanation_for, takers_note
 from deeplense_hf.demo.app import example_files
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
 from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
@@ -147,6 +147,13 @@ def test_bands_are_to_be_selected_where_that_helps(models: Models, monkeypatch: 
     assert refusal.refused == "the image has 1 band, but the model takes 3 bands; choose another model."
     table, _ = answer_table(models, [first], [UploadedImage("a.npy", image, scale)], [], None)
     assert table["error"][0] == f"{first}: {refusal.refused}"
+
+    colour = np.concatenate([image, image + 1, image + 2])
+    refusals = answers_for(models, ["mass", "anomalies"], colour, scale)
+    assert takers_note(models, refusals, colour) == f"Images of 3 bands are taken by {first}; tick it above."
+    assert takers_note(models, [*refusals, ModelAnswer("a", {"cdm": 1.0})], colour) == ""
+    assert takers_note(models, [], colour) == ""
+    assert takers_note(models, refusals, colour[:2]) == ""
 
     def boxes() -> Any:
         return next(one for one in make_page(models, {}).blocks.values() if getattr(one, "elem_id", "") == "models")
