@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deeplense_hf.evaluation.report import EvaluationReport, Measurement, MorphologyScores
 from deeplense_hf.data import staging
+from deeplense_hf.evaluation.report import EvaluationReport, Measurement, MorphologyScores
 
 NAMES = ("no_sub", "cdm", "axion")
 
