@@ -127,7 +127,8 @@ def check_image(image: np.ndarray, name: str, allow_missing: bool = False) -> np
         )
     with np.errstate(over="ignore", invalid="ignore"):
         image = np.ascontiguousarray(image, dtype=np.float32)
-    known = image[np.isfinite(image)]
+    finite = np.isfinite(image)
+    known = image.ravel() if finite.all() else image[finite]
     bad = image.size - known.size
     if bad and (not allow_missing or known.size == 0):
         raise UnreadableImageError(f"{name}: {bad} of {image.size} pixels are NaN or infinite.")

@@ -266,7 +266,7 @@ def _open_fits(path: Path) -> Iterator[OpenFile]:
     from astropy.utils.exceptions import AstropyWarning
 
     # only where FITS is read, since that room takes torch along
-    from deeplense_hf.models.fits_images import LARGEST_FILE, first_image
+    from deeplense_hf.models.fits_images import LARGEST_FILE, check_extension, first_image
 
     size = path.stat().st_size
     if size > LARGEST_FILE:
@@ -280,6 +280,10 @@ def _open_fits(path: Path) -> Iterator[OpenFile]:
             camera = str(unit.header.get("INSTRUME") or first.get("INSTRUME") or "").strip()
             scale = _fits_scale(unit.header) or _fits_scale(first)
             opened = OpenFile(unit.data, scale, camera or None)
+            try:
+                check_extension(unit.data, unit.name)
+            except ValueError as error:
+                raise UnreadableImageError(f"{path.name}: {error}.") from None
     yield opened
 
 

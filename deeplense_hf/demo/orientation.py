@@ -1,7 +1,9 @@
 """Where north is in a FITS image."""
 
+import io
 import math
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,19 @@ def orientation_of(path: Path) -> str | None:
     from astropy.io import fits
     from astropy.utils.exceptions import AstropyWarning
 
+    from deeplense_hf.models.fits_images import first_image
+
     if not path.name.lower().endswith(_FITS_ENDINGS):
         return None
     with warnings.catch_warnings():
         # astropy's warnings are about cards we do not read
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            with fits.open(path, memmap=False) as units:
-                header = next(unit.header for unit in units if unit.is_image and unit.header.get("NAXIS", 0) >= 2)
+            # of the same extension as the image
+            with fits.open(io.BytesIO(first_image(path.read_bytes())), memmap=False) as units:
+                header = units[-1].header
             angle, east_is_left = _north(header)
-        except (ValueError, OSError, KeyError, TypeError, AttributeError, StopIteration):
+        except (ValueError, OSError, KeyError, TypeError, AttributeError, zlib.error):
             # coordinates that cannot be understood are as good as none
             return None
     east = f"east is {'left' if east_is_left else 'right'} of it"

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import IMAGE, IMAGE_CONFIGURATION
+from deeplense_hf.inference.asking import rows_or_reasons
 from deeplense_hf.inference.predictor import Predictor
-from deeplense_hf.tasks.task import Arrays, References
+from deeplense_hf.tasks.task import NOT_A_NUMBER, Arrays, References
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,7 +57,7 @@ def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -
         Truths and answers.
 
     Raises:
-        ValueError: If model and data do not fit, or there is nothing to compare with.
+        ValueError: If model and data do not fit, there is nothing to compare with, or the model refuses an image.
     """
     references = predictor.task.references(dataset)
     if len(references.rows) == 0:
@@ -72,7 +73,11 @@ def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -
         batch = share[start : start + batch_size]
         images = decoder[batch]
         scale = None if np.isnan(scales[batch]).all() else scales[batch]
-        answers.append(predictor.answers(images, scale))
+        try:
+            answers.append(predictor.answers(images, scale))
+        except ValueError:
+            _name_the_refused(predictor, images, scale, batch)
+            raise
         digests += [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
     shares = gather_object([(answers, digests)])
     parts = [part for share_answers, _ in shares for part in share_answers]
@@ -102,6 +107,18 @@ def check_images(dataset: "Dataset", predictor: Predictor) -> None:
     """
     bands = dataset.features[IMAGE].shape[0]
     predictor.check_bands(bands, "an image of the data set", "evaluate a model that was trained on these bands")
+
+
+def _name_the_refused(
+    predictor: Predictor, images: NDArray[np.float32], scale: NDArray[np.float32] | None, rows: NDArray[np.int64]
+) -> None:
+    """Say which row it is that a model refuses, and why, in the words of `predict`."""
+    answers = zip(rows, rows_or_reasons(predictor, images, scale), strict=True)
+    refused = [(row, found) for row, found in answers if isinstance(found, str) and found != NOT_A_NUMBER]
+    # what is said of all is not the fault of one
+    if refused and len(refused) < len(rows):
+        row, found = refused[0]
+        raise ValueError(f"row {row} of the data set: {found.rstrip('.')}; remove it from the data set.") from None
 
 
 def _morphologies(decoder: LensImageDecoder) -> NDArray[np.str_]:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from deeplense_hf.inference.atomic_files import write_atomically
+from deeplense_hf.data.staging import write_atomically
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE, AnomalyDetectionTask
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask, LensFindingTask
 from deeplense_hf.tasks.masked_image_modeling import RECONSTRUCTION_ERROR, MaskedImageModelingTask

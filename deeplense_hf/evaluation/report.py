@@ -7,7 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from deeplense_hf.inference.atomic_files import write_atomically
+from deeplense_hf.data.staging import write_atomically
 
 
 @dataclasses.dataclass(frozen=True)

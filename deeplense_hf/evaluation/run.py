@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deeplense_hf.inference.option_checks import check_positive, check_seed
+
 from .report import EvaluationReport, Measurement, MorphologyScores
 
 if TYPE_CHECKING:
@@ -60,12 +62,10 @@ class EvaluateOptions:
         Raises:
             ValueError: If one is out of range.
         """
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size={self.batch_size} is not positive; use for example 64.")
+        check_positive("batch_size", self.batch_size, 64)
         if self.bootstrap_samples < 0:
             raise ValueError(f"bootstrap_samples={self.bootstrap_samples} is negative; use 0 or for example 1000.")
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed} is negative; use 0 or a positive integer.")
+        check_seed(self.seed)
 
 
 def evaluate(options: EvaluateOptions) -> None:

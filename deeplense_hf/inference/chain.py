@@ -130,7 +130,7 @@ class Chain:
                 passed on to, or the answer of one is not a number.
         """
         if not isinstance(inputs, str | Path):
-            images = [check_image(to_tensor(image)).cpu().numpy() for image in iterate_images(inputs)]
+            images = [check_image(to_tensor(image), bands=()).cpu().numpy() for image in iterate_images(inputs)]
             return [self._row(image[None], pixel_scale) for image in images]
         rows = []
         for unit in find_units([str(inputs)]):
@@ -210,9 +210,12 @@ def _check_bands(predictors: Sequence[Predictor], names: Sequence[str]) -> None:
     exact = [(name, predictor.bands) for name, predictor in zip(names, predictors, strict=True) if predictor.bands]
     for name, bands in exact[1:]:
         if bands != exact[0][1]:
+            fewest = min(exact[0], (name, bands), key=lambda pair: pair[1] or 0)
             raise ValueError(
-                f"model '{name}' takes {count(bands or 0, 'band')}, but '{exact[0][0]}' takes {exact[0][1]}; a chain "
-                "asks all its models about the same image, of which one picks some by bands of its image processor."
+                f"model '{name}' takes images of {count(bands or 0, 'band')}, but '{exact[0][0]}' of "
+                f"{count(exact[0][1] or 0, 'band')}, and a chain asks both about the same image; save the image "
+                f"processor of '{fewest[0]}' with the bands it is to pick, for example "
+                f"bands={list(range(fewest[1] or 0))}."
             )
     for name, predictor in zip(names, predictors, strict=True):
         picked = getattr(predictor.processor, "bands", None)

@@ -99,7 +99,7 @@ def ensemble(options: EnsembleOptions) -> None:
     else:
         model = build_ensemble(predictors, *_equal(predictors))
         if options.dataset is not None:
-            calibrate_intervals(predictors[0], model, _split(options), options.batch_size)
+            calibrate_intervals(options.models, predictors[0], model, _split(options), options.batch_size)
     _save(model, output_dir, options, scores)
     _announce(model.config, options, scores)
     print(f"written: {output_dir}")
@@ -155,21 +155,25 @@ def _joined_classifiers(
     return model, log_losses(logits, labels, weights, temperatures, model.config.joint_temperature)
 
 
-def calibrate_intervals(first: "Predictor", model: "PreTrainedModel", dataset: "Dataset", batch_size: int) -> None:
+def calibrate_intervals(
+    names: Sequence[str], first: "Predictor", model: "PreTrainedModel", dataset: "Dataset", batch_size: int
+) -> None:
     """Finish an ensemble of estimators as a single one is finished after its training.
 
     Args:
+        names: Names of the members, for messages.
         first: The first member, whose targets are the ensemble's.
         model: The ensemble; changed in place.
         dataset: Images that no member learnt from.
         batch_size: Images at a time.
 
     Raises:
-        ValueError: If the data set knows none of the targets.
+        ValueError: If the data set knows none of the targets, or an answer of a member is not a number.
     """
     import torch
 
     from deeplense_hf.data.loading import LensImageDecoder
+    from deeplense_hf.tasks.task import finite_rows
 
     task: Any = first.task
     rows, decoder, targets = task.references(dataset).rows, LensImageDecoder(dataset), task.targets(dataset)
@@ -182,8 +186,35 @@ def calibrate_intervals(first: "Predictor", model: "PreTrainedModel", dataset: "
             yield {key: torch.from_numpy(value).to(first.device) for key, value in batch.items()}
 
     torch.nn.Module.to(model, first.device)
-    with torch.no_grad():
-        task.finish(model, processed, ("validation",))
+    # what the members answer on the way, so that nobody is asked twice
+    broken = dict.fromkeys(range(len(names)), 0)
+
+    def watch(number: int) -> Any:
+        def look(member: Any, inputs: Any, outputs: Any) -> None:
+            answers = {key: outputs[key].float().cpu().numpy() for key in task.output_keys}
+            broken[number] += int((~finite_rows(answers)).sum())
+
+        return look
+
+    members: Any = model.members
+    hooks = [member.register_forward_hook(watch(number)) for number, member in enumerate(members)]
+    try:
+        with torch.no_grad():
+            task.finish(model, processed, ("validation",))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for number, images in broken.items():
+        _check_answered(names[number], images, len(rows))
+
+
+def _check_answered(name: str, broken: int, images: int) -> None:
+    """Refuse a member whose answers are not numbers; of what is joined with them nothing would be one."""
+    if broken:
+        raise ValueError(
+            f"the answer of model '{name}' is not a number for {broken} of {images} images; train it again, or leave "
+            "it out."
+        )
 
 
 def _check_output_dir(output_dir: Path, options: EnsembleOptions) -> None:
@@ -324,11 +355,7 @@ def logits_of(
         parts = [predictor.probabilities(decoder[references.rows[start : start + batch_size]]) for start in starts]
         probabilities = np.concatenate(parts)[:, order]
         broken = np.count_nonzero(~finite_rows({PROBABILITIES: probabilities}))
-        if broken:
-            raise ValueError(
-                f"the answer of model '{name}' is not a number for {broken} of {len(probabilities)} images; train it "
-                "again, or leave it out."
-            )
+        _check_answered(name, broken, len(probabilities))
         logits.append(np.log(np.maximum(probabilities, 1e-300)))
     return references.values, logits
 

@@ -14,10 +14,12 @@ from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
 
 # the room registers the DeepLense families with the Auto classes
 from deeplense_hf.models import auto_class_of
+from deeplense_hf.models.image_reading import check_missing, eight_bit
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.registry import task_of_model
 from deeplense_hf.tasks.task import Arrays
 
+_COLOURS = 3
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -60,11 +62,16 @@ class Predictor:
         target = None if device is None else select_device(device)
         name = str(name)
         _check_folder(name)
+        # of a folder no code is run, and nobody is asked on the terminal whether to
+        trust: dict[str, Any] = {"trust_remote_code": False} if Path(name).is_dir() else {}
         try:
-            auto_class = auto_class_of(AutoConfig.from_pretrained(name))
+            config = AutoConfig.from_pretrained(name, **trust)
+            auto_class = auto_class_of(config)
             # weights that do not fit are told below, in one sentence instead of transformers' table
-            model, loading = auto_class.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True)
-            processor = AutoImageProcessor.from_pretrained(name)
+            model, loading = auto_class.from_pretrained(
+                name, output_loading_info=True, ignore_mismatched_sizes=True, **trust
+            )
+            processor = AutoImageProcessor.from_pretrained(name, **trust)
         except SafetensorError as error:
             raise ValueError(f"{name}: the weights file is damaged ({error}); copy or train it again.") from None
         except OSError as error:
@@ -83,7 +90,10 @@ class Predictor:
                 f"{name} lacks {len(absent)} weights of {type(model).__name__}, among them '{absent[0]}': "
                 "it is not a trained model of this kind, train it first."
             )
-        return cls(model, processor, target)
+        try:
+            return cls(model, processor, target)
+        except ValueError as error:
+            raise ValueError(f"{name} cannot be asked: {error}") from None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -120,7 +130,10 @@ class Predictor:
             raise ValueError(f"{what} has {count(bands, 'band')}, but the model takes {takes}; {remedy}.")
 
     def match_bands(self, images: NDArray[np.float32], what: str, remedy: str) -> NDArray[np.float32]:
-        """Refuse images of another number of bands; a grey picture saved in colour is one of one band.
+        """Refuse images of another number of bands, unless they are grey.
+
+        A grey picture saved in colour is one of one band. To a model of three bands with a processor of 8-bit pictures,
+        a stock one, a picture of one band is one in colour, as transformers reads it.
 
         Args:
             images: Raw images, `(..., bands, height, width)`.
@@ -141,14 +154,22 @@ class Predictor:
             and np.array_equal(images, np.broadcast_to(grey, images.shape), equal_nan=True)
         ):
             return grey
+        if bands == 1 and self.bands == _COLOURS and self._takes_pictures:
+            return np.repeat(images, _COLOURS, axis=-3)
         self.check_bands(bands, what, remedy)
         return images
+
+    @property
+    def _takes_pictures(self) -> bool:
+        """Whether the processor is a stock one of 8-bit pictures."""
+        return not hasattr(self.processor, "process_batch") and bool(getattr(self.processor, "do_rescale", False))
 
     def answers(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None) -> Arrays:
         """Answer what the model's task asks, for a batch.
 
         Args:
-            images: Raw images, float32, shape `(batch, bands, height, width)`.
+            images: Raw images, float32, shape `(batch, bands, height, width)`; missing pixels are NaN, infinite or
+                masked.
             pixel_scale: Pixel scale of each image [arcsec/pixel], shape `(batch,)`; needed by processors that
                 resize by pixel scale.
 
@@ -156,17 +177,30 @@ class Predictor:
             Answers by name, see the task; each of shape `(batch, ...)`.
 
         Raises:
-            ValueError: If the images are not such a batch, have another number of bands than the model takes,
-                or the processor refuses them; or if the model was never fitted to what it compares images with.
+            ValueError: If the images are not such a batch, have another number of bands than the model takes, more than
+                half of a band that the model looks at is missing, or the processor refuses them; if the model was never
+                fitted to what it compares images with, or cannot be asked for a value in its configuration.
         """
         if images.ndim != 4 or len(images) == 0:
             raise ValueError(f"images have shape {images.shape}, but (batch, bands, height, width) is needed.")
+        if isinstance(images, np.ma.MaskedArray):
+            images = np.ma.filled(images.astype(np.float32), np.nan)
         images = self.match_bands(images, "the image", "select bands first")
+        if not np.isfinite(images).all():
+            for image in images:
+                check_missing(torch.from_numpy(np.asarray(image)), bands=getattr(self.processor, "bands", None))
         with torch.inference_mode():
             pixel_values = self.pixel_values(images, pixel_scale)
             # what processes raw images itself takes them in single precision, whatever its weights are in
             dtype = getattr(self.model, "input_dtype", self.model.dtype)
-            outputs = self.model(pixel_values=pixel_values.to(self.device, dtype))
+            try:
+                outputs = self.model(pixel_values=pixel_values.to(self.device, dtype))
+            except (TypeError, AttributeError) as error:
+                # some values of a configuration are not looked at before the first image
+                raise ValueError(
+                    "the model cannot be asked, for a value in its config.json is of the wrong kind "
+                    f"({_first_sentence(error)}); copy or train it again."
+                ) from error
         absent = [key for key in self.task.output_keys if outputs.get(key) is None]
         if absent:
             raise ValueError(
@@ -214,8 +248,7 @@ class Predictor:
                 batch, None if scale is None else scale.to(self.device)
             )
             return pixel_values
-        rescales = getattr(self.processor, "do_rescale", False)
-        accepted = _eight_bit(images, type(self.processor).__name__) if rescales else images
+        accepted = eight_bit(images, type(self.processor).__name__) if self._takes_pictures else images
         values: torch.Tensor = self.processor(
             images=list(accepted), return_tensors="pt", input_data_format="channels_first"
         )["pixel_values"]
@@ -327,14 +360,3 @@ def _first_sentence(error: BaseException) -> str:
     """Return the first line of a message, without a final stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].strip().rstrip(".")
-
-
-def _eight_bit(images: NDArray[np.float32], processor: str) -> NDArray[np.uint8]:
-    """Return images that hold 8-bit values as such; a stock processor misreads all others."""
-    converted = np.clip(np.nan_to_num(images), 0, 255).astype(np.uint8)
-    if not np.array_equal(converted, images):
-        raise ValueError(
-            f"the model's processor {processor} takes 8-bit images, but this one holds values from "
-            f"{np.nanmin(images):.3g} to {np.nanmax(images):.3g}; use a model with a DeepLenseImageProcessor."
-        )
-    return converted

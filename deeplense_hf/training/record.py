@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from deeplense_hf.inference.atomic_files import write_atomically
+from deeplense_hf.data.staging import write_atomically
 
 RECORD_FILE = "training_record.json"
 

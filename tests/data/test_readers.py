@@ -346,3 +346,17 @@ def test_original_variants(shared_data: Path) -> None:
 def test_all_real_images_are_read(shared_data: Path) -> None:
     for file in find_image_files([shared_data])[::5]:
         assert all(isinstance(image, LensImage) for image in iterate_images(file))
+
+
+def test_the_science_extension_of_a_fits_file_is_read(tmp_path: Path) -> None:
+    from astropy.io import fits
+
+    mask, science = fits.ImageHDU(np.ones((32, 32)), name="MASK"), fits.ImageHDU(IMAGE, name="SCI")
+    science.header["PIXSCALE"] = 0.05
+    fits.HDUList([fits.PrimaryHDU(), mask, science]).writeto(tmp_path / "x.fits")
+    (image,) = read_images(tmp_path / "x.fits")
+    assert image.pixel_scale == 0.05
+    np.testing.assert_array_equal(image.image.squeeze(), IMAGE.squeeze())
+    fits.HDUList([fits.PrimaryHDU(), mask, fits.ImageHDU(IMAGE)]).writeto(tmp_path / "y.fits")
+    with pytest.raises(ValueError, match=r"^y\.fits: every pixel of its extension MASK is 1; give .* the name SCI"):
+        read_images(tmp_path / "y.fits")

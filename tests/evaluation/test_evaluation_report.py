@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deeplense_hf.data import staging
 from deeplense_hf.evaluation.report import EvaluationReport, Measurement, MorphologyScores
-from deeplense_hf.inference import atomic_files
 
 NAMES = ("no_sub", "cdm", "axion")
 
@@ -91,7 +91,7 @@ def test_full_disk_leaves_the_old_file(
     def refuse(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic_files.os, "fsync", refuse)
+    monkeypatch.setattr(staging.os, "fsync", refuse)
     with pytest.raises(OSError, match="No space left"):
         dataclasses.replace(report, seed=1).save(path)
     assert EvaluationReport.load(path) == report

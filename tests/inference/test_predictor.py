@@ -167,6 +167,7 @@ def test_untrained_head_and_foreign_config_are_refused(save_model: Callable, tmp
         ("config.json", {"embed_dim": 0}, "of the wrong kind"),
         ("config.json", {"hidden_act": "nope"}, "of the wrong kind .*'nope'"),
         ("config.json", {"id2label": [1]}, "of the wrong kind"),
+        ("config.json", {"task": "nonsense"}, "cannot be asked: the model's task is 'nonsense'"),
         ("preprocessor_config.json", [1], "of the wrong kind"),
         ("preprocessor_config.json", {"softening": "x"}, "of the wrong kind"),
     ],
@@ -189,6 +190,31 @@ def test_regression_models_are_refused(save_model: Callable) -> None:
     (folder / "config.json").write_text(json.dumps({**values, "problem_type": "regression"}))
     with pytest.raises(ValueError, match="problem_type is 'regression'"):
         Predictor.from_pretrained(folder)
+
+
+def test_a_value_that_only_an_image_shows_to_be_wrong(save_model: Callable) -> None:
+    folder = save_model()
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**values, "layer_norm_eps": "x"}))
+    with pytest.raises(ValueError, match=r"a value in (its )?config\.json .*is of the wrong kind"):
+        Predictor.from_pretrained(folder, "cpu").answers(IMAGES)
+
+
+def test_nobody_is_asked_whether_to_run_the_code_of_a_folder(
+    save_model: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*arguments: Any) -> None:
+        raise AssertionError("a question on the terminal")
+
+    monkeypatch.setattr("builtins.input", ask)
+    folder = save_model()
+    values = json.loads((folder / "preprocessor_config.json").read_text())
+    changes = {"image_processor_type": "Unheard", "auto_map": {"AutoImageProcessor": "code.Unheard"}}
+    (folder / "preprocessor_config.json").write_text(json.dumps({**values, **changes}))
+    (folder / "code.py").write_text("raise AssertionError('code of the folder')\n")
+    with pytest.raises(ValueError, match=r"is no model for images that can be loaded") as caught:
+        Predictor.from_pretrained(folder, "cpu")
+    assert str(caught.value).startswith(str(folder))
 
 
 def test_devices() -> None:

@@ -67,6 +67,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "black.png": (lambda path: Image.new("L", (40, 40)).save(path), "every pixel is 0"),
     "nan.npy": (array(np.full((40, 40), np.nan)), "1600 of 1600 pixels are NaN or infinite"),
     "infinite.npy": (array(np.full((40, 40), np.inf)), "1600 of 1600 pixels are NaN or infinite"),
+    "mostly.npy": (array(np.where(np.arange(40) > 9, np.nan, IMAGE)), "1200 of 1600 pixels are NaN or infinite, but"),
+    "mask.fits": (units(fits.ImageHDU(np.ones((40, 40)), name="MASK")), "every pixel of its extension MASK is 1"),
     "small.npy": (array(IMAGE[:5, :5]), "shape (1, 5, 5) is too small, at least 8x8 pixels are needed"),
     "numbers.npy": (array(IMAGE[0]), "40 numbers in a row are no square image"),
     "picture.bmp": (picture("L"), ""),
@@ -170,3 +172,23 @@ def test_what_only_predict_reads_is_refused_with_a_word_on_what_to_do(entries: E
         for answer in (entries.pipeline(folder / name), entries.endpoint(folder / name)):
             assert isinstance(answer, str), name
             assert word in answer
+
+
+def test_the_handler_takes_what_is_base64_and_not_too_large(entries: Entries, folder: Path) -> None:
+    np.save(folder / "image.npy", IMAGE)
+    content = (folder / "image.npy").read_bytes()
+    text = base64.b64encode(content).decode()
+    safe = base64.urlsafe_b64encode(content).decode().rstrip("=")
+    answers = entries.handler({"inputs": [text, safe, f"data:application/octet-stream;base64,{text}"]})
+    assert answers[0]["scores"] == answers[1]["scores"] == answers[2]["scores"]
+    for wrong in ("/etc/passwd", "https://host/image.png", "?" * 200):
+        assert "is not valid base64 of an image" in entries.handler({"inputs": wrong})["error"]
+    for size, mode, reason in (
+        ((8000, 8000), "1", "it has 8000 x 8000 pixels; cut the lens out"),
+        ((2049, 8), "L", "a side of 2049 pixels, more than 2048"),
+    ):
+        picture = Image.new(mode, size)
+        picture.putpixel((3, 3), 1)
+        picture.save(folder / "large.png")
+        text = base64.b64encode((folder / "large.png").read_bytes()).decode()
+        assert reason in entries.handler({"inputs": text})["error"]

@@ -15,6 +15,7 @@ from deeplense_hf.inference.ensemble import (
     ENSEMBLE_FILE,
     EnsembleOptions,
     build_ensemble,
+    calibrate_intervals,
     check_members,
     ensemble,
     logits_of,
@@ -338,3 +339,22 @@ def test_an_earlier_ensemble_is_replaced_whole_when_asked(members: list[Predicto
     assert not (together / "metrics.json").exists()
     assert json.loads((together / ENSEMBLE_FILE).read_text())["members"] == names[:2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2", "together"]
+
+
+def test_an_estimator_without_an_answer_is_not_joined() -> None:
+    options = {"image_size": 32, "task": "regression", "id2label": {0: TARGET}, "label2id": {TARGET: 0}}
+    members = [
+        Predictor(
+            AutoModelForImageRegression.from_config(build_config("deeplense-swin-test", **options)),
+            DeepLenseImageProcessor(num_channels=1, size=32),
+            "cpu",
+        )
+        for _ in range(2)
+    ]
+    with torch.no_grad():
+        list(members[1].model.parameters())[-1].view(-1)[0] = torch.nan
+    dataset = load_lenses("model_2", images_per_class=30)["validation"]
+    model = build_ensemble(members, [0.5, 0.5], [1.0, 1.0])
+    with pytest.raises(ValueError, match=r"the answer of model 'b' is not a number for \d+ of \d+ images; train it"):
+        calibrate_intervals(["a", "b"], members[0], model, dataset, 64)
+    assert not any(member._forward_hooks for member in model.members)

@@ -56,6 +56,9 @@ WHOLE = IMAGE.astype(np.int32)
     [
         (units(fits.ImageHDU(np.arange(100.0)), fits.ImageHDU(IMAGE)), IMAGE),
         (units(TABLE, fits.ImageHDU(IMAGE), fits.ImageHDU(IMAGE + 1)), IMAGE),
+        (units(fits.ImageHDU(np.ones((20, 24)), name="MASK"), fits.ImageHDU(IMAGE, name="SCI")), IMAGE),
+        (units(fits.ImageHDU(WHOLE), fits.CompImageHDU(WHOLE + 1, compression_type="RICE_1", name="SCI")), WHOLE + 1),
+        (units(fits.ImageHDU(IMAGE)) + header("XTENSION= 'IMAGE   '", "BITPIX  = many"), IMAGE),
         (gzip.compress(units(fits.ImageHDU(IMAGE))), IMAGE),
         (compressed(WHOLE, "RICE_1"), WHOLE),
         (compressed(WHOLE, "GZIP_1"), WHOLE),
@@ -64,6 +67,21 @@ WHOLE = IMAGE.astype(np.int32)
 )
 def test_the_first_image_of_a_fits_file(content: bytes, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(image_from_bytes(content, "x"), expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        written(lambda buffer: np.save(buffer, IMAGE)),
+        units(fits.ImageHDU(IMAGE)),
+        compressed(IMAGE.astype(np.int32), "RICE_1"),
+        written(lambda buffer: Image.new("1", (24, 20)).save(buffer, "PNG")),
+    ],
+)
+def test_a_smaller_bound_is_kept(content: bytes) -> None:
+    image_from_bytes(content, "x", 480)
+    with pytest.raises(ValueError, match=r"more than 479 numbers|24 x 20 pixels"):
+        image_from_bytes(content, "x", 479)
 
 
 def test_quantised_tiles_are_nearly_the_image() -> None:
@@ -91,6 +109,11 @@ def test_quantised_tiles_are_nearly_the_image() -> None:
         (compressed(WHOLE, "HCOMPRESS_1"), "compressed by 'HCOMPRESS_1', not by RICE or GZIP"),
         (written(lambda buffer: Image.new("1", (9000, 9000)).save(buffer, "PNG")), "has 9000 x 9000 pixels"),
         (gzip.compress(units(fits.ImageHDU(IMAGE)))[:-9], "it is cut off"),
+        (
+            units(fits.ImageHDU(IMAGE * 0 + 1, name="MASK"), TABLE),
+            "every pixel of its extension MASK is 1",
+        ),
+        (units(fits.ImageHDU(IMAGE * np.nan, name="ERR")), "480 of 480 pixels of its extension ERR are NaN"),
     ],
 )
 def test_what_is_refused(content: bytes, reason: str) -> None:
@@ -137,7 +160,7 @@ def test_damage_raises_nothing_but_a_sentence() -> None:
 
 
 def test_missing_astropy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(content: bytes) -> None:
+    def absent(content: bytes, largest: int) -> None:
         raise ImportError("No module named 'astropy'")
 
     monkeypatch.setattr(image_files, "_read_fits", absent)

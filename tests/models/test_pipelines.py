@@ -1,5 +1,6 @@
 """transformers' pipelines take lens images as they are, by whatever door they come in."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from transformers import (
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import AutoModelForAnomalyDetection, AutoModelForImageRegression, DeepLenseImageProcessor
 from deeplense_hf.models.auto_classes import AutoModelForLenses, auto_class_of
-from deeplense_hf.models.image_reading import iterate_images
+from deeplense_hf.models.image_reading import check_image, iterate_images
+from deeplense_hf.models.pipeline_deeplense import bytes_of_base64
 from deeplense_hf.models.presets import build_config
 from deeplense_hf.tasks.registry import TASKS
 
@@ -262,3 +264,89 @@ def test_every_task_has_the_auto_class_that_loads_it() -> None:
         assert auto_class_of(build_config("deeplense-swin-test", task=name)) is task.auto_class
     assert auto_class_of(build_config("deeplense-swin-test")) is TASKS["classification"].auto_class
     assert AutoModelForLenses.from_pretrained.__doc__
+
+
+@pytest.mark.parametrize("task", ["regression", "anomaly_detection", "masked_image_modeling"])
+def test_what_knows_no_classes_is_not_asked_for_some(task: str, tmp_path: Path) -> None:
+    config = build_config("deeplense-swin-test", image_size=32, task=task)
+    auto_class_of(config).from_config(config).save_pretrained(tmp_path)
+    DeepLenseImageProcessor(size=32).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=rf"answers {task} and knows no classes.*use pipeline\(\"lens-classification"):
+        pipeline("image-classification", model=str(tmp_path))
+
+
+def test_grey_images_are_colours_to_a_stock_model(tmp_path: Path, counts: np.ndarray) -> None:
+    model = ViTForImageClassification(
+        ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32)
+    )
+    model.eval().save_pretrained(tmp_path / "model")
+    ViTImageProcessor(size=32).save_pretrained(tmp_path / "model")
+    grey = counts.astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    explain = pipeline("lens-classification", model=str(tmp_path / "model"))
+    classify = pipeline("image-classification", model=str(tmp_path / "model"))
+    expected = {entry["label"]: pytest.approx(entry["score"], abs=1e-6) for entry in classify(Image.fromarray(grey))}
+    for form in (str(tmp_path / "grey.png"), grey, grey[None].astype(np.float64), np.stack([grey] * 3)):
+        assert explain(form)["scores"] == expected
+    for form in (grey, grey[..., None], torch.from_numpy(grey)):
+        assert {entry["label"]: entry["score"] for entry in classify(form)} == expected
+    predictor = Predictor.from_pretrained(tmp_path / "model", "cpu")
+    images = predictor.match_bands(grey[None].astype(np.float32), "x", "")
+    assert predictor.probabilities(images[None])[0].tolist() == list(expected.values())
+    for asked in (explain, classify):
+        with pytest.raises(ValueError, match="takes 8-bit images, but this one holds values from"):
+            asked(grey * 3.5)
+    with pytest.raises(ValueError, match=r"the image has 4 band\(s\), but the model takes 3"):
+        explain(np.stack([grey] * 4))
+
+
+def test_masked_pixels_are_missing(folder: Path, counts: np.ndarray) -> None:
+    explain = pipeline("lens-classification", model=str(folder))
+    mask = np.random.default_rng(1).random(counts.shape) < 0.2
+    holes = explain(np.where(mask, np.nan, counts))["scores"]
+    assert holes != explain(counts)["scores"]
+    masked = np.ma.masked_array(counts, mask)
+    for form in (masked, masked.astype(np.float64), masked[None], [masked], masked[None, None]):
+        answer = explain(form)
+        assert (answer[0] if isinstance(answer, list) else answer)["scores"] == holes
+    with pytest.raises(ValueError, match="1600 of 1600 pixels are NaN or infinite"):
+        explain(np.ma.masked_array(counts, True))
+    (predicted,) = Predictor.from_pretrained(folder, "cpu").probabilities(masked[None, None])
+    assert predicted.tolist() == pytest.approx(list(holes.values()), abs=1e-6)
+
+
+def test_images_of_which_most_is_missing_are_refused(folder: Path, counts: np.ndarray) -> None:
+    explain, predictor = pipeline("lens-classification", model=str(folder)), Predictor.from_pretrained(folder, "cpu")
+    half = np.where(np.arange(40) < 20, np.nan, counts)
+    assert explain(half)["scores"]
+    more = np.where(np.arange(40) < 21, np.nan, counts).astype(np.float32)
+    sentence = "the image: 840 of 1600 pixels are NaN or infinite, but at most half may be"
+    with pytest.raises(ValueError, match=sentence):
+        explain(more)
+    with pytest.raises(ValueError, match=sentence):
+        predictor.answers(more[None, None])
+    bands = torch.from_numpy(np.stack([counts, more]))
+    with pytest.raises(ValueError, match="840 of 1600 pixels of band 1, counted from 0, are NaN"):
+        check_image(bands)
+    # what is not looked at may be missing
+    assert check_image(bands, bands=[0]) is bands
+
+
+def test_base64_text_comes_in_several_forms(folder: Path, counts: np.ndarray, tmp_path: Path) -> None:
+    explain = pipeline("lens-classification", model=str(folder))
+    np.save(tmp_path / "image.npy", np.full_like(counts, -1) + np.eye(40, dtype=int))
+    content = (tmp_path / "image.npy").read_bytes()
+    text, safe = base64.b64encode(content).decode(), base64.urlsafe_b64encode(content).decode()
+    assert text != safe
+    for form in (
+        text,
+        safe,
+        text.rstrip("="),
+        f"data:image/png;base64,{safe}",
+        f"{text[:80]}\n{text[80:]}",
+    ):
+        assert bytes_of_base64(form) == content
+    assert explain(f"data:;base64,{text}") == explain(str(tmp_path / "image.npy"))
+    for wrong in ("absent", f"data:text/plain,{text}", "?" * 100):
+        with pytest.raises(ValueError, match="is no file on this machine, no address and no base64 text"):
+            explain(wrong)

@@ -47,6 +47,17 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 for name in ("AutoModelForImageRegression", "AutoModelForAnomalyDetection", "AutoModelForMaskedImageModeling"):
     head = get_class_from_dynamic_module(config.auto_map[name], sys.argv[-1])
     assert head.from_pretrained(sys.argv[-1]).backbone is not None
+# and a regression is not asked for classes
+from transformers import pipeline
+regression = AutoConfig.from_pretrained(sys.argv[-1], trust_remote_code=True)
+regression.task = "regression"
+regression.save_pretrained(sys.argv[-1])
+try:
+    pipeline("image-classification", model=sys.argv[-1], trust_remote_code=True)
+except ValueError as error:
+    assert "answers regression and knows no classes" in str(error), error
+else:
+    raise AssertionError("classes of a regression")
 assert "deeplense_hf" not in sys.modules
 """
 
