@@ -3,7 +3,8 @@
 import hashlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,17 +66,31 @@ def serve(places: Sequence[str], device: str = "auto", host: str | None = None, 
         ValueError: If there is no model, or one is none of ours.
         OSError: If a model cannot be loaded, or the port is taken.
     """
-    # so that the folder goes too when a service ends the page
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with TemporaryDirectory(
-        prefix="deeplense-page-", dir=os.environ.get(_FOLDER_VARIABLE), ignore_cleanup_errors=True
-    ) as folder:
-        # Gradio reads it while the page is made and when it is launched
-        os.environ[_FOLDER_VARIABLE] = folder
+    with _own_folder() as folder:
         page = build_page(places, device)
-        address = _launch(page, Path(folder).resolve(), host, port)
+        address = _launch(page, folder, host, port)
         print(f"The page is at {address} until it is interrupted.", flush=True)
         page.block_thread()
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Make the folder that Gradio stores files in, and delete it when the page ends, also when a service ends it."""
+    above = os.environ.get(_FOLDER_VARIABLE)
+    if above is not None:
+        Path(above).mkdir(parents=True, exist_ok=True)
+    ends = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with TemporaryDirectory(prefix="deeplense-page-", dir=above, ignore_cleanup_errors=True) as folder:
+        # Gradio reads it while the page is made and when it is launched
+        os.environ[_FOLDER_VARIABLE] = folder
+        try:
+            yield Path(folder).resolve()
+        finally:
+            signal.signal(signal.SIGTERM, ends)
+            if above is None:
+                del os.environ[_FOLDER_VARIABLE]
+            else:
+                os.environ[_FOLDER_VARIABLE] = above
 
 
 def _launch(page: "gradio.Blocks", folder: Path, host: str | None, port: int | None) -> str:

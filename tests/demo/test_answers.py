@@ -1,6 +1,7 @@
 """What the page shows is computed from bounded, safely read files, and says where it means nothing."""
 
 import dataclasses
+import os
 import shutil
 from operator import itemgetter
 from pathlib import Path
@@ -336,8 +337,8 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
 
     def watched(batch: np.ndarray, scales: Any = None) -> Any:
         asked.append(len(batch))
-        # no more is in memory than is asked about, and the one after
-        assert len(read) <= sum(asked) + 1
+        # no more is in memory than is asked about, and the one after; one was refused before
+        assert len(read) <= sum(asked) + 2
         return answers(batch, scales)
 
     monkeypatch.setattr(models[first], "answers", watched)
@@ -393,6 +394,8 @@ def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp
 def test_a_missing_model_is_told_before_the_page_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["app", "--models", "not/here/at/all"]) != 0
     assert "not/here/at/all: there is no such model folder" in capsys.readouterr().err
+    # nor does anything stay of the folder that it would have stored uploads in
+    assert "deeplense-page-" not in os.environ.get("GRADIO_TEMP_DIR", "")
 
 
 def test_the_space_is_complete(repository_root: Path) -> None:
