@@ -354,7 +354,7 @@ def logits_of(
         starts = tqdm(range(0, len(references.rows), batch_size), desc="asking members", unit="batch")
         parts = [predictor.probabilities(decoder[references.rows[start : start + batch_size]]) for start in starts]
         probabilities = np.concatenate(parts)[:, order]
-        broken = np.count_nonzero(~finite_rows({PROBABILITIES: probabilities}))
+        broken = int(np.count_nonzero(~finite_rows({PROBABILITIES: probabilities})))
         _check_answered(name, broken, len(probabilities))
         logits.append(np.log(np.maximum(probabilities, 1e-300)))
     return references.values, logits
