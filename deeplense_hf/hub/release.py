@@ -226,15 +226,14 @@ def _write_model(predictor: "Predictor", place: Path) -> None:
     custom_object_save(LensClassificationPipeline, place)
     (place / "handler.py").write_bytes(Path(__file__).with_name("handler.py").read_bytes())
     (place / "requirements.txt").write_text("astropy>=6.0\n", encoding="utf-8")
-    if predictor.task.name not in ("classification", "lens_finding"):
+    # of a model that knows no classes too, of which it says so; transformers' own would answer by a head of chance
+    names = {"image-classification": DeepLenseImageClassificationPipeline.__name__}
+    if predictor.task.name in ("classification", "lens_finding"):
         # transformers loads no other head of code that is not installed
-        return
+        names["lens-classification"] = LensClassificationPipeline.__name__
     pipelines = {
         task: {"impl": f"pipeline_deeplense.{name}", "pt": ["AutoModelForImageClassification"], "type": "image"}
-        for task, name in (
-            ("image-classification", DeepLenseImageClassificationPipeline.__name__),
-            ("lens-classification", LensClassificationPipeline.__name__),
-        )
+        for task, name in names.items()
     }
     path = place / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

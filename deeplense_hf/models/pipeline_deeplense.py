@@ -54,7 +54,7 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
         if task is not None and task not in _CLASSIFIERS:
             raise ValueError(
                 f"the model '{self.model.config._name_or_path}' answers {task} and knows no classes, which "
-                'image-classification asks for; use pipeline("lens-classification"), which answers for every task.'
+                'image-classification asks for; import deeplense_hf.models and use pipeline("lens-classification").'
             )
 
     def __call__(self, inputs: Any = None, **kwargs: Any) -> Any:  # type: ignore[override] # by name

@@ -195,6 +195,8 @@ def test_the_card_of_a_regression_says_what_a_guess_is_worth(tmp_path: Path) -> 
     processor.size = {"height": 32, "width": 32}
     folder = release(finished(tmp_path / "run", model, processor, "regression", targets=[target]))
     text = (folder / "README.md").read_text()
+    # which says that the model knows no classes
+    assert list(json.loads((folder / "config.json").read_text())["custom_pipelines"]) == ["image-classification"]
     assert "Estimates `log10_axion_mass_ev` [log10 eV] from one image" in text
     assert "guesses the mean of `log10_axion_mass_ev` over the training systems, -23, has an RMSE of 0.58" in text
     assert "it has not learnt this quantity" in text

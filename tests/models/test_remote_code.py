@@ -1,5 +1,6 @@
 """A saved folder loads by the Auto classes in a process that does not have this package."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,13 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForImageClassification
+from transformers.dynamic_module_utils import custom_object_save
 
-from deeplense_hf.models import DeepLenseImageProcessor
+from deeplense_hf.models import (
+    AutoModelForImageRegression,
+    DeepLenseImageClassificationPipeline,
+    DeepLenseImageProcessor,
+)
 from deeplense_hf.models.presets import build_config
 
 LOADER = """
@@ -49,11 +55,8 @@ for name in ("AutoModelForImageRegression", "AutoModelForAnomalyDetection", "Aut
     assert head.from_pretrained(sys.argv[-1]).backbone is not None
 # and a regression is not asked for classes
 from transformers import pipeline
-regression = AutoConfig.from_pretrained(sys.argv[-1], trust_remote_code=True)
-regression.task = "regression"
-regression.save_pretrained(sys.argv[-1])
 try:
-    pipeline("image-classification", model=sys.argv[-1], trust_remote_code=True)
+    pipeline("image-classification", model=sys.argv[-1] + "-regression", trust_remote_code=True)
 except ValueError as error:
     assert "answers regression and knows no classes" in str(error), error
 else:
@@ -78,6 +81,17 @@ def test_folders_load_without_the_package(tmp_path: Path) -> None:
         with torch.no_grad():
             np.save(folder / "logits.npy", model(**processor(image, return_tensors="pt")).logits.numpy())
         folders.append(str(folder))
+    # a release of a regression names this pipeline, so that transformers' own does not answer by a head of chance
+    regression = Path(f"{folders[-1]}-regression")
+    config = build_config("resnet-test", image_size=32, task="regression", id2label={0: "x"}, label2id={"x": 0})
+    for part in (AutoModelForImageRegression.from_config(config), DeepLenseImageProcessor(size=32)):
+        part.save_pretrained(regression)
+    custom_object_save(DeepLenseImageClassificationPipeline, regression)
+    implementation = "pipeline_deeplense.DeepLenseImageClassificationPipeline"
+    named = {"impl": implementation, "pt": ["AutoModelForImageClassification"], "type": "image"}
+    saved = json.loads((regression / "config.json").read_text())
+    saved["custom_pipelines"] = {"image-classification": named}
+    (regression / "config.json").write_text(json.dumps(saved))
     environment = os.environ | {"HF_MODULES_CACHE": str(tmp_path / "modules"), "OMP_NUM_THREADS": "1"}
     # -I: neither the working directory nor PYTHONPATH can bring the package in
     result = subprocess.run(
