@@ -278,12 +278,11 @@ class Facts:
             return general
         recipe = recipe.lenses if isinstance(recipe, FindingRecipe) else recipe
         radius = deflection_factor(recipe) * float(einstein_radius(recipe, recipe.lens_mass))
-        classifies = self.config.get("task") == "classification"
-        elsewhere = (
-            "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` show it)"
-            if classifies
-            else "what it answers for one was not measured"
-        )
+        elsewhere = {
+            "classification": "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` show "
+            "it)",
+            "lens_finding": "may be missed",
+        }.get(str(self.config.get("task")), "what it answers for one was not measured")
         differ = "the source's position and the substructure"
         if not recipe.noise_discarded:
             differ = "the source's position, the substructure and the noise"

@@ -57,6 +57,12 @@ class NormalImages(nn.Module):
         init.constant_(self.score_mean, torch.nan)
         init.constant_(self.score_std, torch.nan)
 
+    def reset(self) -> None:
+        """Remember nothing, not even what a checkpoint has filled."""
+        for buffer in self.buffers():
+            buffer._is_hf_initialized = False  # type: ignore[attr-defined]
+        self.forget()
+
     @property
     def has_images(self) -> bool:
         """Whether there are normal images to compare with."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .fits_images import GZIP, LARGEST_FILE, MOST_NUMBERS, first_image, unpacked
+from .fits_images import GZIP, LARGEST_FILE, MOST_NUMBERS, check_extension, first_image, unpacked
 
 PICTURE_FORMATS = ("JPEG", "PNG", "TIFF")
 _FITS = b"SIMPLE  ="
@@ -45,24 +45,26 @@ def read_image(path: Path) -> Any:
     return image_from_bytes(path.read_bytes(), str(path))
 
 
-def image_from_bytes(content: bytes, name: str) -> Any:
+def image_from_bytes(content: bytes, name: str, largest: int = MOST_NUMBERS) -> Any:
     """Read what is in an image file; nothing is unpickled, and what claims to be larger than it can be is refused.
 
     Args:
         content: The file's content, as in `read_image`.
         name: What messages call it.
+        largest: Numbers that it may have, of all its bands and images; at most 67,108,864. More are refused before they
+            are unpacked.
 
     Returns:
         An array, or a PIL image.
 
     Raises:
-        ValueError: If it holds no image, or one of more than 67,108,864 numbers.
+        ValueError: If it holds no image, a larger one, or a FITS extension in which nothing can be seen.
         ImportError: If it is a FITS file and astropy is missing.
     """
     if not content:
         raise ValueError(f"{name} is empty.")
     try:
-        return _read(content)
+        return _read(content, min(largest, MOST_NUMBERS))
     except ImportError:
         raise ImportError(f"{name} is a FITS file, which needs astropy; install it with: pip install astropy") from None
     except Exception as error:  # noqa: BLE001 - as the libraries raise
@@ -71,20 +73,20 @@ def image_from_bytes(content: bytes, name: str) -> Any:
         raise ValueError(f"{name} is not a readable image: {reason}.") from None
 
 
-def _read(content: bytes) -> Any:
+def _read(content: bytes, largest: int) -> Any:
     """Read an image file by its first bytes."""
     if content.startswith(np.lib.format.MAGIC_PREFIX):
-        return _read_npy(content)
+        return _read_npy(content, largest)
     for beginning, kind in _KNOWN_ELSEWHERE.items():
         if content.startswith(beginning):
             raise ValueError(f"it is {kind}; {_USE_PREDICT}")
     plain = unpacked(content) if content.startswith(GZIP) else content
     if plain.startswith(_FITS):
-        return _read_fits(plain)
-    return _read_picture(content)
+        return _read_fits(plain, largest)
+    return _read_picture(content, largest)
 
 
-def _read_npy(content: bytes) -> np.ndarray:
+def _read_npy(content: bytes, largest: int) -> np.ndarray:
     """Return the array of a `.npy` file; a pickled one is refused, since it could run code."""
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
@@ -95,8 +97,8 @@ def _read_npy(content: bytes) -> np.ndarray:
     if dtype.kind not in "biuf":
         raise ValueError(f"it holds values of type {dtype}, not numbers")
     numbers = math.prod(shape)
-    if numbers > MOST_NUMBERS or min(shape, default=1) < 0:
-        raise ValueError(f"its array of shape {shape} has more than {MOST_NUMBERS} numbers")
+    if numbers > largest or min(shape, default=1) < 0:
+        raise ValueError(f"its array of shape {shape} has more than {largest} numbers")
     # numpy would reserve the memory first and look for the numbers then
     needed, there = numbers * dtype.itemsize, len(content) - file.tell()
     if needed > there:
@@ -105,8 +107,8 @@ def _read_npy(content: bytes) -> np.ndarray:
     return flat.reshape(shape, order="F" if fortran_order else "C")
 
 
-def _read_fits(content: bytes) -> np.ndarray:
-    """Return the first image of a FITS file."""
+def _read_fits(content: bytes, largest: int) -> np.ndarray:
+    """Return the image of a FITS file, see `fits_images`."""
     # first, so that only what is missing is called missing
     try:
         from astropy.io import fits
@@ -115,22 +117,24 @@ def _read_fits(content: bytes) -> np.ndarray:
         raise ImportError("astropy") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        with fits.open(io.BytesIO(first_image(content)), memmap=False) as parts:
+        with fits.open(io.BytesIO(first_image(content, largest)), memmap=False) as parts:
             part = parts[-1]
             # as astropy understands the header
-            if not part.is_image or math.prod(part.shape) > MOST_NUMBERS:
+            if not part.is_image or math.prod(part.shape) > largest:
                 raise ValueError("its header is ambiguous")
-            return np.array(part.data)
+            data = np.array(part.data)
+            check_extension(data, part.name)
+            return data
 
 
-def _read_picture(content: bytes) -> Image.Image:
+def _read_picture(content: bytes, largest: int) -> Image.Image:
     """Return a picture, by no other decoder than those of lossless and camera pictures."""
     try:
         picture = Image.open(io.BytesIO(content), formats=PICTURE_FORMATS)
     except Image.UnidentifiedImageError:
         # its text is an address in memory
         raise ValueError("it is none of .npy, FITS, JPEG, PNG and TIFF, or damaged") from None
-    if math.prod(picture.size) * len(picture.getbands()) > MOST_NUMBERS:
+    if math.prod(picture.size) * len(picture.getbands()) > largest:
         raise ValueError(f"it has {picture.width} x {picture.height} pixels; cut the lens out")
     picture.load()
     return picture

@@ -1,8 +1,9 @@
-"""The first image of a FITS file, found and bounded by the headers before a number is read.
+"""The image of a FITS file, found and bounded by the headers before a number is read.
 
-A header costs 80 bytes to claim any size, and compressed tiles unpack to a thousand times what they weigh. Here the
-headers are walked as the standard lays them out (FITS 4.0, sections 3, 4.4, 7.3 and 10), and astropy, which trusts
-them, is given the one part that was checked.
+It is the extension named `SCI`, which instruments write beside masks and errors, or else the first image. A header
+costs 80 bytes to claim any size, and compressed tiles unpack to a thousand times what they weigh. Here the headers are
+walked as the standard lays them out (FITS 4.0, sections 3, 4.4, 7.3 and 10), and astropy, which trusts them, is given
+the one part that was checked.
 """
 
 import math
@@ -22,9 +23,11 @@ _BLOCK, _CARD = 2880, 80
 _MOST_BLOCKS = 512
 _MOST_PARTS = 256
 _MOST_TILES = 2**16
+# as Hubble and JWST name it
+_SCIENCE = "SCI"
 _COMPRESSIONS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2")
 _READ = re.compile(
-    rb"(?:XTENSION|BITPIX|PCOUNT|GCOUNT|GROUPS|TFIELDS|THEAP|ZIMAGE|ZCMPTYPE|Z?NAXIS\d*|ZTILE\d+|T(?:TYPE|FORM)\d+)$"
+    rb"(?:XTENSION|EXTNAME|BITPIX|PCOUNT|GCOUNT|GROUPS|TFIELDS|THEAP|ZIMAGE|ZCMPTYPE|Z?NAXIS\d*|ZTILE\d+|T(?:TYPE|FORM)\d+)$"
 )
 _FIELD = re.compile(r"(\d*)([LXBIJKAEDCMPQ])([BIJ]?)")
 _WIDTHS = dict(zip("LBIJKAEDCMPQ", (1, 1, 2, 4, 8, 1, 4, 8, 8, 16, 8, 16), strict=True))
@@ -83,38 +86,77 @@ def unpacked(content: bytes) -> bytes:
     return plain
 
 
-def first_image(content: bytes) -> bytes:
-    """Cut a FITS file down to its first image.
+def first_image(content: bytes, largest: int = MOST_NUMBERS) -> bytes:
+    """Cut a FITS file down to its image: of the parts with two or more axes the first named `SCI`, else the first.
 
     Args:
         content: The file; one that is packed with gzip is unpacked.
+        largest: Numbers that the image may have.
 
     Returns:
-        A FITS file of the primary part, for its header, and the first part that holds an image of two or more axes;
-        of one part where that is the same.
+        A FITS file of the primary part, for its header, and the part that holds the image; of one part where that is
+        the same.
 
     Raises:
-        ValueError: If there is no such image among the first 256 parts, it has more than `MOST_NUMBERS` numbers, or it
-            is cut off or damaged, or compressed in another way than RICE and GZIP.
+        ValueError: If there is no such image among the first 256 parts, it has more than `largest` numbers, or it is
+            cut off or damaged, or compressed in another way than RICE and GZIP.
         zlib.error: If it is damaged.
     """
     if content.startswith(GZIP):
         content = unpacked(content)
+    primary, part = _image_part(content)
+    _check_image(content, part, largest)
+    own = content[part.start : part.end]
+    # the last block need not be full
+    own += bytes(-len(own) % _BLOCK)
+    return own if part is primary else content[: primary.end] + own
+
+
+def check_extension(data: np.ndarray, name: str) -> None:
+    """Refuse the image of a part in which nothing can be seen; the name tells which one of several was read.
+
+    Args:
+        data: The numbers, of any shape.
+        name: Name of the part.
+
+    Raises:
+        ValueError: If no number is finite, or all finite ones are equal.
+    """
+    finite = np.isfinite(data)
+    known = data if finite.all() else data[finite]
+    which = f"its extension {name or 'without a name'}"
+    remedy = f"give the extension that is the image the name {_SCIENCE}, or a file of its own"
+    if known.size == 0:
+        raise ValueError(f"{data.size} of {data.size} pixels of {which} are NaN or infinite; {remedy}")
+    if known.min() == known.max():
+        raise ValueError(f"every pixel of {which} is {known.flat[0]:g}; {remedy}")
+
+
+def _image_part(content: bytes) -> tuple[_Part, _Part]:
+    """Return the primary part and the one that holds the image."""
     place = 0
     primary: _Part | None = None
+    first: _Part | None = None
     for _ in range(_MOST_PARTS):
         if place >= len(content):
             break
-        part = _read_part(content, place)
+        try:
+            part = _read_part(content, place)
+            has_image = len(part.shape) >= 2
+        except ValueError:
+            if first is None:
+                raise
+            # what is damaged behind an image does not take it away
+            break
         primary = primary or part
-        if len(part.shape) >= 2:
-            _check_image(content, part)
-            own = content[part.start : part.end]
-            # the last block need not be full
-            own += bytes(-len(own) % _BLOCK)
-            return own if part is primary else content[: primary.end] + own
+        if has_image and part.cards.get("EXTNAME", "").upper() == _SCIENCE:
+            return primary, part
+        if has_image and first is None:
+            first = part
         place = part.end
-    raise ValueError("the FITS file holds no image of two or more axes")
+    if primary is None or first is None:
+        raise ValueError("the FITS file holds no image of two or more axes")
+    return primary, first
 
 
 def _read_part(content: bytes, start: int) -> _Part:
@@ -156,12 +198,12 @@ def _value(card: bytes) -> str:
     return text[1:].partition("'")[0].strip() if text.startswith("'") else text.partition("/")[0].strip()
 
 
-def _check_image(content: bytes, part: _Part) -> None:
+def _check_image(content: bytes, part: _Part, largest: int) -> None:
     """Refuse an image that is too large or not all there."""
     numbers = math.prod(part.shape)
-    if numbers > MOST_NUMBERS:
+    if numbers > largest:
         shape = tuple(reversed(part.shape))
-        raise ValueError(f"its image of shape {shape} has more than {MOST_NUMBERS} numbers; cut the lens out")
+        raise ValueError(f"its image of shape {shape} has more than {largest} numbers; cut the lens out")
     rows = part.number("NAXIS1") * part.number("NAXIS2", 1) if part.is_compressed else 0
     needed = rows + part.number("PCOUNT") if part.is_compressed else abs(part.number("BITPIX")) // 8 * numbers
     if part.data + needed > len(content):

@@ -5,8 +5,9 @@ transformers' own turns files and pictures into 8-bit colours first, and reads n
 `lens-classification` says all that a model knows of an image, whatever its task.
 
 Both answer for one image with one answer and for a list or an array of several (see `image_reading.py`) with a list. An
-image in which nothing can be seen (no finite pixel, one value everywhere, under 8 pixels a side) is refused; single
-missing pixels take the median of their band.
+image in which nothing can be seen (no finite pixel, more than half of a band missing, one value everywhere, under 8
+pixels a side) is refused; fewer missing pixels take the median of their band. A stock processor of three channels is
+given a grey image three times, as transformers reads grey pictures.
 """
 
 import base64
@@ -23,17 +24,38 @@ from transformers.pipelines.base import Pipeline
 from .answers import intervals_95, prediction_sets
 from .fits_images import LARGEST_FILE
 from .image_files import image_from_bytes, read_image
-from .image_reading import array_of_lists, check_image, is_numbers, iterate_images, to_tensor
+from .image_reading import array_of_lists, check_image, eight_bit, is_numbers, iterate_images, to_tensor
 
+_CLASSIFIERS = ("classification", "lens_finding")
+_COLOURS = 3
+# of base64 text; no picture, array or FITS file is shorter, but paths are
+_FEWEST_CHARACTERS = 80
 # of waiting for the next bytes of an address [s]
 _PATIENCE = 30.0
 
 
 class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
-    """`pipeline("image-classification")` for raw images: arrays, tensors, PIL images of any depth, `.npy`, FITS."""
+    """`pipeline("image-classification")` for raw images: arrays, tensors, PIL images of any depth, `.npy`, FITS.
+
+    Args:
+        *args: As transformers has them.
+        **kwargs: As transformers has them.
+
+    Raises:
+        ValueError: If the model was trained for another task, so that its classes would be of a head without training.
+    """
 
     # else transformers looks for one in the folder, and asks whether to trust the code that is there
     _load_video_processor = False  # type: ignore[assignment] # None there
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        task = getattr(self.model.config, "task", None)
+        if task is not None and task not in _CLASSIFIERS:
+            raise ValueError(
+                f"the model '{self.model.config._name_or_path}' answers {task} and knows no classes, which "
+                'image-classification asks for; import deeplense_hf.models and use pipeline("lens-classification").'
+            )
 
     def __call__(self, inputs: Any = None, **kwargs: Any) -> Any:  # type: ignore[override] # by name
         """Classify one image or many.
@@ -64,12 +86,32 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
 
         Returns:
             What the model takes.
+
+        Raises:
+            ValueError: If the image cannot be read or does not fit the model.
         """
-        if not takes_raw_images(self.image_processor):
+        if not takes_raw_images(self.image_processor) and not _is_grey_array(image):
             # a stock model in a process that knows ours
             stock: dict[str, Any] = super().preprocess(image, timeout=timeout)
             return stock
         return raw_inputs(self, image, timeout)
+
+    def postprocess(self, model_outputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say what the outputs mean, for one image.
+
+        Args:
+            model_outputs: Has `logits`, `(1, classes)`.
+            *args: As transformers has them.
+            **kwargs: As transformers has them.
+
+        Returns:
+            Classes with their probabilities.
+
+        Raises:
+            ValueError: If they are no numbers.
+        """
+        _finite(model_outputs["logits"].float().softmax(-1))
+        return super().postprocess(model_outputs, *args, **kwargs)
 
 
 class LensClassificationPipeline(Pipeline):
@@ -126,7 +168,18 @@ class LensClassificationPipeline(Pipeline):
         return self.model(**input_tensors)
 
     def postprocess(self, model_outputs: Any, **postprocess_parameters: Any) -> dict[str, Any]:
-        """Say what the outputs mean, for one image."""
+        """Say what the outputs mean, for one image.
+
+        Args:
+            model_outputs: Of any model of ours.
+            **postprocess_parameters: None.
+
+        Returns:
+            See the class.
+
+        Raises:
+            ValueError: If the model was never fitted to normal images, or an answer is not a number.
+        """
         config, outputs = self.model.config, model_outputs
         if outputs.get("logits") is not None:
             return _class_answer(config, outputs["logits"].float())
@@ -134,16 +187,26 @@ class LensClassificationPipeline(Pipeline):
             return {"targets": _target_answers(config, outputs["predictions"], outputs["standard_deviations"])}
         for name in ("anomaly_score", "reconstruction_error"):
             if outputs.get(name) is not None:
-                return {name: float(outputs[name].reshape(-1)[0])}
+                return {name: float(_finite(outputs[name]).reshape(-1)[0])}
         raise ValueError(
             "the model gives no anomaly_score, for it has not been fitted to normal images; train it with deeplense-hf "
             "train."
         )
 
 
+def _finite(answer: torch.Tensor) -> torch.Tensor:
+    """Refuse an answer that is not a number: as the largest it would be a sure class, and JSON has no word for it."""
+    if not torch.isfinite(answer).all():
+        raise ValueError(
+            "the model's answer is not a number; load the model with dtype=torch.float32, and if it stays so train it "
+            "again."
+        )
+    return answer
+
+
 def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
     """Return classes and probabilities of one image; `logits` is `(1, classes)`."""
-    probabilities = logits.softmax(-1)
+    probabilities = _finite(logits.softmax(-1))
     names = [config.id2label[index] for index in range(logits.shape[-1])]
     scores = dict(zip(names, probabilities[0].tolist(), strict=True))
     best = max(scores, key=lambda name: scores[name])
@@ -158,7 +221,7 @@ def _class_answer(config: Any, logits: torch.Tensor) -> dict[str, Any]:
 def _target_answers(config: Any, values: torch.Tensor, deviations: torch.Tensor) -> dict[str, dict[str, Any]]:
     """Return value and interval of each target of one image; both tensors are `(1, targets)`."""
     units = config.target_units or [""] * values.shape[-1]
-    value, deviation = values.cpu().double().numpy(), deviations.cpu().double().numpy()
+    value, deviation = (_finite(part).cpu().double().numpy() for part in (values, deviations))
     low, high = intervals_95(value, deviation, getattr(config, "interval_factors_95", None))
     columns = {"value": value, "standard_deviation": deviation, "low_95": low, "high_95": high}
     return {
@@ -219,12 +282,33 @@ def raw_inputs(pipeline: Pipeline, image: Any, timeout: float | None, **options:
     images = list(iterate_images(image))
     if len(images) != 1:
         raise ValueError(f"{name} holds {len(images)} images; give them as an array or a list, an answer is of one.")
-    tensor = check_image(to_tensor(images[0]), name)
     processor: Any = pipeline.image_processor
+    tensor: Any = check_image(to_tensor(images[0]), name, getattr(processor, "bands", None))
+    if not takes_raw_images(processor):
+        tensor, options = _stock_input(pipeline, tensor, name), {}
     inputs = processor(images=tensor, return_tensors="pt", input_data_format="channels_first", **options)
     # what processes raw images itself takes them in single precision, whatever its weights are in
     converted: dict[str, Any] = inputs.to(getattr(pipeline.model, "input_dtype", pipeline.dtype))
     return converted
+
+
+def _is_grey_array(image: Any) -> bool:
+    """Tell whether something is an array of one band, which transformers' own reading does not make a picture of."""
+    if not isinstance(image, np.ndarray | torch.Tensor):
+        return False
+    return image.ndim == 2 or (image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]))
+
+
+def _stock_input(pipeline: Pipeline, image: torch.Tensor, name: str) -> torch.Tensor | np.ndarray:
+    """Return an image of one or more bands as a stock processor takes it, or say why it cannot."""
+    processor, wanted = pipeline.image_processor, getattr(pipeline.model.config, "num_channels", None)
+    if len(image) == 1 and wanted == _COLOURS:
+        # as transformers reads a grey picture
+        image = image.expand(_COLOURS, -1, -1)
+    if wanted not in (None, len(image)):
+        raise ValueError(f"{name} has {len(image)} band(s), but the model takes {wanted}; select bands first.")
+    rescales = getattr(processor, "do_rescale", False)
+    return eight_bit(image.cpu().numpy(), type(processor).__name__) if rescales else image
 
 
 def _is_positive(number: Any) -> bool:
@@ -245,25 +329,35 @@ def _image_of_text(text: str, timeout: float | None) -> Any:
     if text.startswith(("http://", "https://")):
         return image_from_bytes(_fetched(text, timeout), _short(text))
     try:
-        content = bytes_of_base64(text.rpartition(",")[2] if text.startswith("data:") else text)
+        content = bytes_of_base64(text)
     except ValueError:
         raise ValueError(f"'{_short(text)}' is no file on this machine, no address and no base64 text.") from None
     return image_from_bytes(content, "the base64 text")
 
 
 def bytes_of_base64(text: str) -> bytes:
-    """Decode base64 text, in one line or many.
+    """Decode the base64 text of an image file, in one line or many.
 
     Args:
-        text: The text.
+        text: The text, in the usual alphabet or in that of addresses (`-` and `_`), with or without the `=` at its end;
+            or a data URL, `data:image/png;base64,...`.
 
     Returns:
         What it stands for.
 
     Raises:
-        ValueError: If it is no base64 text.
+        ValueError: If it is no base64 text, or too short for an image.
     """
-    return base64.b64decode("".join(text.split()), validate=True)
+    text = "".join(text.split())
+    if text[:5].lower() == "data:":
+        kind, _, text = text.partition(",")
+        if not kind.lower().endswith(";base64"):
+            raise ValueError("a data URL must be of base64 text.")
+    text = text.rstrip("=")
+    if 0 < len(text) < _FEWEST_CHARACTERS:
+        raise ValueError(f"{len(text)} characters of base64 text are too few for an image.")
+    text += "=" * (-len(text) % 4)
+    return base64.b64decode(text.translate(str.maketrans("-_", "+/")), validate=True)
 
 
 def _fetched(address: str, timeout: float | None) -> bytes:

@@ -2,9 +2,10 @@
 
     curl ENDPOINT -H "Content-Type: application/json" -d '{"inputs": "BASE64 OF image.npy"}'
 
-`inputs` is one image or a list of up to 64. An image is base64 text of a `.npy`, FITS, JPEG, PNG or TIFF file of one
-image, or nested lists of numbers, null for a missing pixel: rows x columns, or bands x rows x columns. Lists of numbers
-one deeper are a list of images. `parameters` may hold `pixel_scale` [arcsec/pixel].
+`inputs` is one image or a list of up to 64, each of up to 2048 pixels a side. An image is base64 text (or a data URL)
+of a `.npy`, FITS, JPEG, PNG or TIFF file of one image, or nested lists of numbers, null for a missing pixel: rows x
+columns, or bands x rows x columns. Lists of numbers one deeper are a list of images. `parameters` may hold
+`pixel_scale` [arcsec/pixel].
 
 The answer is one dictionary an image, as of the pipeline `lens-classification`, or `{"error": ...}`. Nothing is
 unpickled, no path or address in a request is opened, and of this package nothing needs to be installed.
@@ -27,6 +28,9 @@ _MOST_IMAGES = 64
 _DEEPEST = 3
 # of base64 text
 _LONGEST = 64 * 2**20
+# of an image [pixels]; a small file can hold a picture of any size, and memory is shared by all requests
+_LONGEST_SIDE = 2048
+_LARGEST_IMAGE = 4 * _LONGEST_SIDE**2
 
 
 class EndpointHandler:
@@ -79,6 +83,7 @@ class EndpointHandler:
             images = list(self.reading["iterate_images"](self._image(image)))
             if len(images) != 1:
                 raise ValueError(f"the image holds {len(images)} images; send a list of single ones.")
+            _check_sides(images[0])
             answer: dict[str, Any] = self.explain(images, **parameters)[0]
         except (ValueError, TypeError, ArithmeticError, RuntimeError, MemoryError, ImportError) as error:
             return {"error": " ".join(str(error).split())}
@@ -95,8 +100,11 @@ class EndpointHandler:
         try:
             content = self.reading["bytes_of_base64"](image)
         except ValueError:
-            raise ValueError("inputs must be the image itself as base64 text, not a path or an address.") from None
-        return self.reading["image_from_bytes"](content, "the image")
+            raise ValueError(
+                f"the text of {len(image)} characters is not valid base64 of an image; send the content of an image "
+                "file as base64 text or a data URL, not a path or an address."
+            ) from None
+        return self.reading["image_from_bytes"](content, "the image", _LARGEST_IMAGE)
 
     def _image_of_lists(self, rows: list[Any]) -> Any:
         """Return nested lists as an array of one image."""
@@ -113,6 +121,13 @@ class EndpointHandler:
                 f"takes {wanted}; give several images as a list of such."
             )
         return array
+
+
+def _check_sides(image: Any) -> None:
+    """Refuse an image that is too large; arrays have their sides among `shape`, pictures in `size`."""
+    sides = image.size if isinstance(image.size, tuple) else image.shape
+    if max(sides) > _LONGEST_SIDE:
+        raise ValueError(f"the image has a side of {max(sides)} pixels, more than {_LONGEST_SIDE}; cut the lens out.")
 
 
 def _is_image(value: list[Any]) -> bool:

@@ -8,11 +8,12 @@
 | `(n, c, h, w)` or `(n, h, w, c)`, `(batches, n, c, h, w)` | images of c bands |
 | `(h * h,)`, `(h * h + 1,)` | one image, row by row; the number behind it is a label and dropped |
 
-These are the rules by which the package reads files too.
+These are the rules by which the package reads files too. Pixels that a NumPy mask covers are missing.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ LAYOUTS = ("channels_first", "channels_last")
 # an axis that is longer holds rows or columns, not bands
 _MOST_BANDS = 16
 _SMALLEST_SIDE = 8
+# of a band, that may be missing
+_MOST_MISSING = 0.5
 # modes whose numbers are brightness; others (palettes, transparency, inks) become colours
 _BRIGHTNESS_MODES = ("1", "L", "I", "F", "RGB")
 
@@ -69,7 +72,8 @@ def is_numbers(images: Any) -> bool:
     """Tell whether nested lists hold numbers, rather than images."""
     while isinstance(images, list | tuple) and images:
         images = images[0]
-    return images is None or isinstance(images, int | float)
+    # NumPy registers its real numbers as such, but not its truth values
+    return images is None or isinstance(images, Real | np.bool_)
 
 
 def array_of_lists(rows: Any) -> np.ndarray:
@@ -114,37 +118,90 @@ def _split(array: Any, layout: str | None) -> Iterator[Any]:
         raise ValueError(f"an image has 2 or 3 dimensions and a batch 4, but the array has {len(shape)}.")
 
 
-def check_image(image: Tensor, name: str = "the image") -> Tensor:
+def check_image(image: Tensor, name: str = "the image", bands: Sequence[int] | None = None) -> Tensor:
     """Refuse an image in which nothing can be seen; a model would answer for it all the same, and surely.
 
     Args:
-        image: `(bands, height, width)`; single pixels may be missing, NaN or infinite.
+        image: `(bands, height, width)`; of each band up to half of the pixels may be missing, NaN or infinite.
         name: What messages call it.
+        bands: Which of them are looked at, counted from 0; all when absent.
 
     Returns:
         The image.
 
     Raises:
-        ValueError: If it is smaller than 8 x 8 pixels, no pixel is finite, or all finite ones are equal.
+        ValueError: If it is smaller than 8 x 8 pixels, no pixel is finite, all finite ones are equal, or more than half
+            of the pixels of a band that is looked at are missing.
     """
     if min(image.shape[1:]) < _SMALLEST_SIDE:
         raise ValueError(
             f"{name}: shape {tuple(image.shape)} is too small, at least {_SMALLEST_SIDE}x{_SMALLEST_SIDE} pixels are "
             "needed."
         )
-    known = image[torch.isfinite(image)]
-    if known.numel() == 0:
+    finite = torch.isfinite(image)
+    whole = bool(finite.all())
+    if not whole and not bool(finite.any()):
         raise ValueError(f"{name}: {image.numel()} of {image.numel()} pixels are NaN or infinite.")
-    if known.min() == known.max():
-        raise ValueError(f"{name}: every pixel is {float(known[0]):g}.")
+    # a copy of what is known would cost as much again as the image, which seldom has holes
+    lowest = (image if whole else image.masked_fill(~finite, torch.inf)).min()
+    highest = (image if whole else image.masked_fill(~finite, -torch.inf)).max()
+    if lowest == highest:
+        raise ValueError(f"{name}: every pixel is {float(lowest):g}.")
+    if not whole:
+        check_missing(image, name, bands)
     return image
+
+
+def check_missing(image: Tensor, name: str = "the image", bands: Sequence[int] | None = None) -> None:
+    """Refuse an image of which too much is missing; filled with the median it would be an image of nothing.
+
+    Args:
+        image: `(bands, height, width)`; missing pixels are NaN or infinite.
+        name: What messages call it.
+        bands: Which of them are looked at, counted from 0; all when absent.
+
+    Raises:
+        ValueError: If more than half of the pixels of a band that is looked at are missing.
+    """
+    missing = (~torch.isfinite(image)).sum(dim=(1, 2)).tolist()
+    pixels = math.prod(image.shape[1:])
+    # a band that is not there is told where bands are selected
+    for band in range(len(missing)) if bands is None else [band for band in bands if band < len(missing)]:
+        if missing[band] > _MOST_MISSING * pixels:
+            which = "" if len(missing) == 1 else f" of band {band}, counted from 0,"
+            raise ValueError(
+                f"{name}: {missing[band]} of {pixels} pixels{which} are NaN or infinite, but at most half may be; give "
+                "an image, or a part of it, of which more is known."
+            )
+
+
+def eight_bit(images: np.ndarray, processor: str) -> np.ndarray:
+    """Return images that hold 8-bit values as such; a stock processor, which rescales, misreads all others.
+
+    Args:
+        images: Whole numbers from 0 to 255, of any type and shape.
+        processor: Name of the processor, for the message.
+
+    Returns:
+        The same numbers, uint8.
+
+    Raises:
+        ValueError: If a number is another one.
+    """
+    converted: np.ndarray = np.clip(np.nan_to_num(images), 0, 255).astype(np.uint8)
+    if not np.array_equal(converted, images):
+        raise ValueError(
+            f"the model's processor {processor} takes 8-bit images, but this one holds values from "
+            f"{np.nanmin(images):.3g} to {np.nanmax(images):.3g}; use a model with a DeepLenseImageProcessor."
+        )
+    return converted
 
 
 def to_tensor(image: Any, layout: str | None = None) -> Tensor:
     """Bring one image to float32 and `(bands, height, width)`; values are kept, whatever the type was.
 
     Args:
-        image: An array or tensor of 2 or 3 dimensions, or a PIL image.
+        image: An array or tensor of 2 or 3 dimensions, or a PIL image; what a NumPy mask covers becomes NaN.
         layout: `channels_first` or `channels_last` of a 3-D array; told by the shape when absent.
 
     Returns:
@@ -162,6 +219,8 @@ def to_tensor(image: Any, layout: str | None = None) -> Tensor:
             raise ValueError(f"an image holds numbers, but the array is of type {image.dtype}.")
         # a copy, since arrays may be read-only or the caller's own
         with np.errstate(over="ignore"):
+            if isinstance(image, np.ma.MaskedArray):
+                image = np.ma.filled(image.astype(np.float32), np.nan)
             image = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))
     elif image.is_complex():
         raise ValueError(f"an image holds real numbers, but the tensor is of type {image.dtype}.")
