@@ -279,8 +279,8 @@ class Facts:
         recipe = recipe.lenses if isinstance(recipe, FindingRecipe) else recipe
         radius = deflection_factor(recipe) * float(einstein_radius(recipe, recipe.lens_mass))
         elsewhere = {
-            "classification": "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` show "
-            "it)",
+            "classification": "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` "
+            "show it)",
             "lens_finding": "may be missed",
         }.get(str(self.config.get("task")), "what it answers for one was not measured")
         differ = "the source's position and the substructure"
