@@ -9,6 +9,9 @@ from typing import Any, get_args, get_origin
 
 from deeplense_hf.data.staging import write_atomically
 
+# reports without them are of the same meaning
+_ADDED_LATER = {"description"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
@@ -234,7 +237,7 @@ def _checked(values: Any, declared: type, what: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"{what} must be a JSON object, found {type(values).__name__}.")
     fields = {field.name: field for field in dataclasses.fields(declared)}
-    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    needed = set(fields) - _ADDED_LATER
     unknown, missing = sorted(set(values) - set(fields)), sorted(needed - set(values))
     if unknown or missing:
         raise ValueError(
