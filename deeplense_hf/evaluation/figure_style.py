@@ -19,8 +19,8 @@ def new_figure(width: float, height: float) -> Figure:
 
 def title(text: str, report: EvaluationReport) -> str:
     """Return a title that says on what the figure was measured, in two lines where it is long."""
-    images = f"({report.n:,} images, split {report.split})"
-    return f"{text}{' ' if len(text) <= _LONGEST_TITLE else chr(10)}{images}"
+    separator = " " if len(text) <= _LONGEST_TITLE else "\n"
+    return f"{text}{separator}({report.n:,} images, split {report.split})"
 
 
 def area(measurement: Measurement) -> str:

@@ -191,9 +191,11 @@ def probabilities(answer: Mapping[str, float]) -> dict[str, float]:
     Returns:
         Scores by class.
     """
-    from deeplense_hf.tasks.classification import PROBABILITY_OF as START
+    from deeplense_hf.tasks.classification import PROBABILITY_OF
 
-    return {name.removeprefix(START): score for name, score in answer.items() if name.startswith(START)}
+    return {
+        name.removeprefix(PROBABILITY_OF): score for name, score in answer.items() if name.startswith(PROBABILITY_OF)
+    }
 
 
 def summary(report: "EvaluationReport") -> str:

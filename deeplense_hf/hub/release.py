@@ -103,13 +103,14 @@ def make_release(options: ReleaseOptions) -> None:
     from deeplense_hf.inference.predictor import Predictor
 
     from .card import render_card
-    from .examples import write_examples
+    from .examples import examples_of_release, write_examples
 
     if (Path(options.model) / ENSEMBLE_FILE).is_file():
         raise ValueError(f"{options.model} is an ensemble, which has no training to tell of; release its members.")
     disable_progress_bar()  # bars of loading and saving weights, which take no time
     run, folder = Path(options.model), Path(options.output_dir) / options.name
     check_replaceable(folder, RELEASE_FILE, "a release", options.overwrite, "--output_dir or --name")
+    before = read_release(run) if (run / RELEASE_FILE).is_file() else None
     predictor = Predictor.from_pretrained(run, "cpu")
     report = _report_of(run / "metrics.json", predictor.fingerprint())
     with replaced_folder(folder) as place:
@@ -129,14 +130,14 @@ def make_release(options: ReleaseOptions) -> None:
         about = Release(
             options.name,
             report.model,
-            options.licence or (read_release(run).licence if (run / RELEASE_FILE).is_file() else _LICENCE),
+            options.licence or (before.licence if before else _LICENCE),
             sum(parameter.numel() for parameter in predictor.model.parameters()),
             write_examples(
                 predictor,
                 report.dataset,
-                _images(run, predictor, report),
+                examples_of_release(run, before.examples) if before else _new_images(predictor, report),
                 place / EXAMPLES,
-                read_release(run).examples if (run / RELEASE_FILE).is_file() else (),
+                before.examples if before else (),
             ),
             tuple(baseline.model for baseline in baselines),
         )
@@ -199,12 +200,10 @@ def _write_baseline(run: Path, report: "EvaluationReport", place: Path) -> "Eval
     return other
 
 
-def _images(run: Path, predictor: "Predictor", report: "EvaluationReport") -> Any:
-    """Return the example images: those of an earlier release, or new ones of the classes that were tested."""
-    from .examples import example_images, examples_of_release
+def _new_images(predictor: "Predictor", report: "EvaluationReport") -> Any:
+    """Return example images of the classes that were tested."""
+    from .examples import example_images
 
-    if (run / RELEASE_FILE).is_file():
-        return examples_of_release(run, read_release(run).examples)
     tested = [name for name, count in report.class_counts.items() if count]
     return example_images(report.dataset, tested, getattr(predictor.task, "target_names", ()))
 

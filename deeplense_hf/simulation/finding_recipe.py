@@ -11,8 +11,8 @@ from .published_recipes import PUBLISHED_RECIPES
 class FindingRecipe:
     """Lenses of a published population of all its classes, and look-alikes that its camera took.
 
-    The look-alikes are made of the light of the lensed sources. Published populations show no light of the lens, so
-    neither do these. With it, the classifiers of such a population can be asked about what a finder passes on.
+    The look-alikes have the surface brightness of the lensed sources. Published populations show no light of the lens,
+    and neither do these. A finder of such lenses can pass on to the classifiers of the population.
 
     Args:
         name: Key of the recipe; part of what the random numbers depend on, so that its lenses are none of the
@@ -70,7 +70,7 @@ FINDING_RECIPES: dict[str, FindingRecipe] = {
         FindingRecipe(
             name="model_1_lens_finding",
             description="Lenses of Model I of all three classes beside arms, companions, rings, mergers and single "
-            "galaxies of the same light, in the images of its camera.",
+            "galaxies of the same surface brightness, in the images of its camera.",
             lenses=PUBLISHED_RECIPES["model_1"],
         ),
     )

@@ -16,6 +16,7 @@ from .look_alikes import (
     LookAlike,
     SersicPart,
     draw_look_alike,
+    ellipticity_of,
     look_alike_lights,
 )
 from .populations import Systems, draw_systems
@@ -118,9 +119,7 @@ def _draw(lenses: PublishedRecipe, einstein_radius: float, generator: np.random.
     flux = np.ones(1)
     if generator.random() * (len(LOOK_ALIKES) + 1) < 1:
         size = lenses.source_radius * generator.uniform(1.0, 4.0)
-        ratio, angle = generator.uniform(0.4, 1.0), generator.uniform(0, np.pi)
-        modulus = (1 - ratio) / (1 + ratio)
-        shape = modulus * math.cos(2 * angle), modulus * math.sin(2 * angle)
+        shape = ellipticity_of(generator.uniform(0.4, 1.0), generator.uniform(0, np.pi))
         return LookAlike(GALAXY, (SersicPart(flux, size, 0.0, 0.0, lenses.sersic_index, *shape),))
     ingredients = Ingredients(
         einstein_radius=einstein_radius,

@@ -231,7 +231,7 @@ def _draw_spiral(generator: np.random.Generator, ingredients: Ingredients, stamp
     galaxy, arcs, radius = ingredients.galaxy_flux, ingredients.arc_flux, ingredients.einstein_radius
     bulge_share = generator.uniform(0.45, 0.85)
     axial_ratio, angle = generator.uniform(0.55, 1.0), generator.uniform(0, np.pi)
-    ellipticity = _ellipticity(axial_ratio, angle)
+    ellipticity = ellipticity_of(axial_ratio, angle)
     bulge = SersicPart(
         # as concentrated and as extended as the lens galaxy, whose wings would otherwise tell
         bulge_share * galaxy, ingredients.galaxy_radius * generator.uniform(0.7, 1.2),
@@ -283,7 +283,7 @@ def _draw_companions(
         # every second one happens to lie along the circle, as an arc would
         along = angle + np.pi / 2 + generator.normal(0, 0.25)
         position_angle = along if generator.random() < 0.5 else generator.uniform(0, np.pi)
-        ellipticity = _ellipticity(generator.uniform(0.25, 0.8), position_angle)
+        ellipticity = ellipticity_of(generator.uniform(0.25, 0.8), position_angle)
         parts.append(SersicPart(flux, size, x, y, generator.uniform(0.7, 1.8), *ellipticity))
     return parts
 
@@ -305,7 +305,7 @@ def _draw_ring(generator: np.random.Generator, ingredients: Ingredients, stamps:
     """A ring galaxy: a core and a blue ring that need not share their centre, with knots of star formation."""
     galaxy, radius = ingredients.galaxy_flux, ingredients.einstein_radius
     ring_radius = radius * generator.uniform(0.75, 1.15)
-    ellipticity = _ellipticity(generator.uniform(0.6, 1.0), generator.uniform(0, np.pi))
+    ellipticity = ellipticity_of(generator.uniform(0.6, 1.0), generator.uniform(0, np.pi))
     offset, direction = 0.12 * radius * math.sqrt(generator.random()), generator.uniform(0, 2 * np.pi)
     following = generator.uniform(0.0, 0.03)
     ring = ArcPart(
@@ -335,7 +335,7 @@ def _draw_merger(generator: np.random.Generator, ingredients: Ingredients, stamp
             number = _draw_wide_galaxy(generator, stamps)
             parts.append(GalaxyPart(flux, number, size, generator.uniform(0, 2 * np.pi), x, y))
         else:
-            ellipticity = _ellipticity(generator.uniform(0.4, 0.95), generator.uniform(0, np.pi))
+            ellipticity = ellipticity_of(generator.uniform(0.4, 0.95), generator.uniform(0, np.pi))
             parts.append(SersicPart(flux, size, x, y, generator.uniform(1.0, 2.5), *ellipticity))
     direction = generator.uniform(0, 2 * np.pi)
     # the arc bends about a point beside the galaxy, more or less as one about the lens would
@@ -343,7 +343,7 @@ def _draw_merger(generator: np.random.Generator, ingredients: Ingredients, stamp
     arc = ArcPart(
         (1 - young) * arcs, radius * generator.uniform(0.8, 1.3), generator.uniform(0.08, 0.2),
         offset * math.cos(direction), offset * math.sin(direction),
-        *_ellipticity(generator.uniform(0.6, 1.0), generator.uniform(0, np.pi)),
+        *ellipticity_of(generator.uniform(0.6, 1.0), generator.uniform(0, np.pi)),
         angle=direction + generator.normal(0, 0.8), concentration=generator.uniform(1.5, 8.0),
         winding=generator.normal(0, 1.0), **_draw_clumps(generator, generator.uniform(0.05, 0.3)),
     )  # fmt: skip
@@ -375,6 +375,15 @@ def _draw_clumps(generator: np.random.Generator, strength: float) -> dict[str, A
     }
 
 
-def _ellipticity(axial_ratio: float, angle: float) -> tuple[float, float]:
+def ellipticity_of(axial_ratio: float, angle: float) -> tuple[float, float]:
+    """Return both components of an ellipticity.
+
+    Args:
+        axial_ratio: Minor over major axis q, above 0 and at most 1.
+        angle: Of the major axis from the x axis [rad].
+
+    Returns:
+        (1 - q) / (1 + q) times cosine and sine of twice the angle.
+    """
     modulus = (1 - axial_ratio) / (1 + axial_ratio)
     return modulus * math.cos(2 * angle), modulus * math.sin(2 * angle)
