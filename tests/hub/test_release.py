@@ -153,7 +153,12 @@ def test_the_card_says_what_the_files_say(run: Path) -> None:
     report = EvaluationReport.load(folder / "metrics.json")
     measured = report.metrics["roc_auc"]
     assert f"| ROC AUC, macro | {measured.value:.4f} ({measured.low:.4f} to {measured.high:.4f}) |" in text
-    assert "took 2.0 hours by the clock on 2 cores of a CPU (Test CPU)" in text
+    assert "took 2.0 hours by the clock on 2 threads of a CPU (Test CPU), in float32" in text
+    # what the last example is answered, in the form of the pipeline
+    example = json.loads((folder / "release.json").read_text())["examples"][-1]["answer"]
+    scores = {name: example[f"probability_{name}"] for name in ("no_sub", "cdm", "axion")}
+    label = max(scores, key=lambda name: scores[name])
+    assert f"# {{'label': '{label}', 'score': {scores[label]}, 'scores': {scores}, 'prediction_set': [...]}}" in text
     assert not [word for word in ("TODO", "More Information Needed", "None", "nan", "{{") if word in text]
     card = ModelCard.load(folder / "README.md")
     assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "image-classification")
@@ -206,7 +211,7 @@ def test_the_card_of_a_regression_says_what_a_guess_is_worth(tmp_path: Path) -> 
     assert "`trust_remote_code=True` runs the Python files" not in text
     assert "| `targets` | `log10_axion_mass_ev` |" in text
     data = ModelCard.load(folder / "README.md").data
-    assert (data.metrics, data.get("widget")) == (["r2", "mae"], None)
+    assert (data.metrics, data.get("widget")) == (["r_squared", "mae"], None)
 
 
 def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any, Any]]) -> None:
@@ -233,10 +238,19 @@ def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any
         release(run, baselines=[resnet])
     record = json.loads((run / "training_record.json").read_text())
     (Path(resnet) / "training_record.json").write_text(json.dumps({**record, "steps": 4000}))
+    options_of_run = yaml.safe_load((run / "training_options.yaml").read_text())
+    changed = {**options_of_run, "learning_rate": 0.01, "cpu_threads": 7, "output_dir": "/home/somebody/resnet"}
+    (Path(resnet) / "training_options.yaml").write_text(yaml.safe_dump(changed))
     folder = release(run, baselines=[resnet], evaluations=[elsewhere])
     text = (folder / "README.md").read_text()
     assert "|  | this model | resnet |" in text
-    assert "`resnet` was trained for 4,000 steps on 640 images." in text
+    assert (
+        "`resnet` was trained for 4,000 steps on 640 images, 2.0 hours on 2 threads of a CPU (Test CPU), in float32, "
+        "with `learning_rate` `0.01`."
+    ) in text
+    # the Hub takes what is said of a data set for a claim about all of it, and has no survey of ours
+    results = ModelCard.load(folder / "README.md").data.eval_results
+    assert {(each.dataset_type, each.dataset_config) for each in results} == {("ml4sci/deeplense-test", None)}
     assert "On `survey`, split validation" in text
     assert "images (2 no_sub, 2 cdm, 2 axion). Images that a survey took.\n\n|" in text
     # a release is made again from itself, with all that it says
