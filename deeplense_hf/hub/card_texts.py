@@ -39,6 +39,11 @@ CONFIGURATION = (
     "Among images of one configuration (ring, arc, double) anomalies are told better than among all: the score follows "
     "the configuration too, so compare with normal images of the same one."
 )
+COLOUR_PICTURES = (
+    "Red, green and blue of a colour picture are taken for the bands {}, {} and {}, counted from 0. Such a picture is "
+    "stretched and cut to 8 bits for the eye, and the model learnt from no such image: its answers for pictures are "
+    "more often wrong. Give the numbers (`.npy`, FITS) where there are any."
+)
 EVERY_IMAGE = "It answers for every image, also for one of noise or of something else; nothing in an answer tells."
 _SETS = (
     "`prediction_set` holds the true class for 95% of images of this population, by a threshold found on validation "
