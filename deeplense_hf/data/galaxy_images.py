@@ -18,7 +18,7 @@ from deeplense_hf.simulation.hubble_deep_field import hubble_deep_field_cut_outs
 
 from .contact_sheet import contact_sheet
 from .layouts import bands_first, check_image
-from .readers import UnreadableImage, find_image_files, iterate_images
+from .readers import PICTURE_ENDINGS, UnreadableImage, find_image_files, iterate_images
 
 HUBBLE_DEEP_FIELD = "hubble_deep_field"
 DEFAULT_DATASET = "matthieulel/galaxy10_decals"
@@ -31,7 +31,6 @@ DEFAULT_MAX_GALAXIES = 1000
 FloatArray = NDArray[np.float64]
 
 _IMAGE_COLUMNS = ("image", "images", "img", "picture", "data")
-_PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _DATA_SET_ENDINGS = (".parquet", ".arrow")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _DETECTION_SIGMA = 4.0
@@ -213,7 +212,7 @@ def _file_pictures(path: Path) -> Iterator[tuple[str, NDArray[np.floating], floa
                     _log.warning("%s", read.reason)
                     continue
                 name = (file.parent.relative_to(root) / read.source_file).as_posix()
-                coloured = file.suffix.lower() in _PICTURE_ENDINGS or _is_colour_picture(read.image)
+                coloured = file.suffix.lower() in PICTURE_ENDINGS or _is_colour_picture(read.image)
                 yield name, _blue_first(read.image, coloured), read.pixel_scale
         except ValueError as error:
             _log.warning("%s", error)

@@ -34,6 +34,7 @@ class LensImage:
         parameters: Physical parameters the file holds, by name of `schema.PHYSICAL_PARAMETERS`.
         pixel_scale: [arcsec/pixel], if the file says it.
         instrument: Camera, if the file says it.
+        red_first: Whether its bands are the red, green and blue of a colour picture.
     """
 
     image: np.ndarray
@@ -41,6 +42,7 @@ class LensImage:
     parameters: dict[str, float] = field(default_factory=dict)
     pixel_scale: float | None = None
     instrument: str | None = None
+    red_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ class OpenFile:
         array: Its images: an array, a mapped file or an HDF5 data set.
         pixel_scale: [arcsec/pixel], if the file says it.
         instrument: Camera, if the file says it.
+        red_first: As of a `LensImage`.
     """
 
     array: Any
     pixel_scale: float | None = None
     instrument: str | None = None
+    red_first: bool = False
 
 
 def find_image_files(paths: Iterable[Path]) -> list[Path]:
@@ -158,7 +162,7 @@ def iterate_images(
             except UnreadableImageError as error:
                 yield UnreadableImage(name, str(error))
                 continue
-            yield LensImage(checked, name, parameters, opened.pixel_scale, opened.instrument)
+            yield LensImage(checked, name, parameters, opened.pixel_scale, opened.instrument, opened.red_first)
 
 
 def reader_of(path: Path) -> "Reader":
@@ -257,7 +261,8 @@ def _open_picture(path: Path) -> Iterator[OpenFile]:
             pixels = np.asarray(picture if plain else picture.convert("RGB"))
     except PIL.Image.DecompressionBombError as error:
         raise UnreadableImageError(f"{path.name} is refused: {error}") from None
-    yield OpenFile(np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels)
+    coloured = pixels.ndim == 3
+    yield OpenFile(np.moveaxis(pixels, -1, 0) if coloured else pixels, red_first=coloured)
 
 
 @contextmanager
@@ -330,6 +335,7 @@ def _open_hdf5(path: Path) -> Iterator[OpenFile]:
 
 
 Reader = Callable[[Path], AbstractContextManager[OpenFile]]
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 READERS: dict[str, Reader] = {
     ".npy": _open_npy,
@@ -340,9 +346,5 @@ READERS: dict[str, Reader] = {
     ".fit": _open_fits,
     ".h5": _open_hdf5,
     ".hdf5": _open_hdf5,
-    ".jpg": _open_picture,
-    ".jpeg": _open_picture,
-    ".png": _open_picture,
-    ".tif": _open_picture,
-    ".tiff": _open_picture,
+    **dict.fromkeys(PICTURE_ENDINGS, _open_picture),
 }

@@ -59,7 +59,7 @@ class Handlers:
             subject = subject_of(source)
         except ValueError as error:
             return nothing_shown(str(error))
-        answers = answers_for(self.models, names, subject.image, subject.pixel_scale)
+        answers = answers_for(self.models, names, subject.image, subject.pixel_scale, subject.red_first)
         pairs = [shown_pair(one.processed, subject.is_picture) for one in answers if one.processed is not None]
         filled = gradio.update(value=pairs[0] if pairs else None, visible=bool(pairs))
         return [
@@ -90,7 +90,7 @@ class Handlers:
         except ValueError:
             return [None, ""]
         asked = names if wanted == ANY else [wanted]
-        found = explanation_for(self.models, asked, subject.image, subject.pixel_scale)
+        found = explanation_for(self.models, asked, subject.image, subject.pixel_scale, subject.red_first)
         if found is None:
             return [None, caption_html("None of the chosen models tells classes for this image.")]
         name, occlusion = found

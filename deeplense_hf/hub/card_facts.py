@@ -175,6 +175,8 @@ class Facts:
         """Return which images the model was made for, in a sentence."""
         from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
+        from .card_texts import COLOUR_PICTURES
+
         bands, recipe = int(self.config.get("num_channels", 1)), recipe_of(self.dataset)
         text = f"It takes images of {bands} band{'s' if bands > 1 else ''}"
         if recipe is not None:
@@ -188,7 +190,9 @@ class Facts:
         if size := self.processor.get("size"):
             steps.append(f"resamples to {size['height']}x{size['width']} pixels")
         steps.append(self._stretching())
-        return f"{text}. The model's processor {', '.join(steps)}."
+        colours = self.processor.get("colour_bands")
+        pictures = f" {COLOUR_PICTURES.format(*colours)}" if colours else ""
+        return f"{text}. The model's processor {', '.join(steps)}.{pictures}"
 
     def _stretching(self) -> str:
         """Return how the processor brings brightness to what a network takes."""

@@ -51,6 +51,11 @@ REAL_GALAXIES = (
     "'deeplense_hf[galaxies]'`). None is seen in two splits. They are few, a tenth of them in the test images, and "
     "intervals, which resample systems, leave out that these might have been others."
 )
+COLOUR_PICTURES = (
+    "Red, green and blue of a colour picture are taken for the bands {}, {} and {}, counted from 0. Such a picture is "
+    "stretched and cut to 8 bits for the eye, and the model learnt from no such image: its answers for pictures are "
+    "more often wrong. Give the numbers (`.npy`, FITS) where there are any."
+)
 _SETS = (
     "`prediction_set` holds the true class for 95% of images of this population, by a threshold found on validation "
     "images; for other populations it promises nothing."

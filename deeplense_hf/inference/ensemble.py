@@ -100,7 +100,7 @@ def ensemble(options: EnsembleOptions) -> None:
         model = build_ensemble(predictors, *_equal(predictors))
         if options.dataset is not None:
             calibrate_intervals(options.models, predictors[0], model, _split(options), options.batch_size)
-    _save(model, output_dir, options, scores)
+    _save(model, output_dir, options, scores, predictors[0].colour_bands)
     _announce(model.config, options, scores)
     print(f"written: {output_dir}")
 
@@ -236,8 +236,8 @@ def check_members(names: Sequence[str], predictors: Sequence["Predictor"]) -> No
         predictors: The models.
 
     Raises:
-        ValueError: If one answers another task, has other classes or targets, takes other images, or processes them in
-            a way that an ensemble cannot repeat.
+        ValueError: If one answers another task, has other classes or targets, takes other images, reads pictures in
+            another order of colours, or processes images in a way that an ensemble cannot repeat.
     """
     from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
     from deeplense_hf.models.modeling_deeplense_ensemble import MEMBER_CLASSES
@@ -260,6 +260,11 @@ def check_members(names: Sequence[str], predictors: Sequence["Predictor"]) -> No
         own = isinstance(processor, DeepLenseImageProcessor)
         if not own or processor.target_pixel_scale is not None or processor.bands is not None:
             raise ValueError(f"model '{name}' processes images in a way that an ensemble cannot repeat on raw images.")
+        if predictor.colour_bands != first.colour_bands:
+            raise ValueError(
+                f"model '{name}' has colour_bands={predictor.colour_bands}, but '{names[0]}' {first.colour_bands}; "
+                "save their image processors with the same."
+            )
 
 
 def build_ensemble(
@@ -373,7 +378,13 @@ def _plain(config: Any) -> dict[str, Any]:
     return {name: value for name, value in config.to_dict().items() if name not in unrelated}
 
 
-def _save(model: "PreTrainedModel", output_dir: Path, options: EnsembleOptions, scores: Sequence[float] | None) -> None:
+def _save(
+    model: "PreTrainedModel",
+    output_dir: Path,
+    options: EnsembleOptions,
+    scores: Sequence[float] | None,
+    colour_bands: tuple[int, ...] | None,
+) -> None:
     """Write model, processor and how they came about; all of it or nothing, in place of an earlier ensemble."""
     from deeplense_hf.data.staging import replaced_folder
     from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
@@ -394,7 +405,9 @@ def _save(model: "PreTrainedModel", output_dir: Path, options: EnsembleOptions, 
         "log_loss_of_ensemble": None if scores is None else scores[-1],
     }
     # members process raw images themselves
-    processor = DeepLenseImageProcessor(num_channels=config.num_channels, stretch="none", normalisation="none")
+    processor = DeepLenseImageProcessor(
+        colour_bands=colour_bands, num_channels=config.num_channels, stretch="none", normalisation="none"
+    )
     # what was evaluated in an earlier ensemble's folder is not true of this one
     with replaced_folder(output_dir) as place:
         model.save_pretrained(place)

@@ -40,7 +40,10 @@ class PredictOptions:
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
     bands: list[int] = field(
         default_factory=list,
-        metadata={"help": "bands to give to the model, counted from 0, in this order; empty: all"},
+        metadata={
+            "help": "bands to give to the model, counted from 0 as files hold them (pictures: red, green, blue), in "
+            "this order; empty: all, those of a picture in the order that the model wants"
+        },
     )
     pixel_scale: float | None = field(
         default=None, metadata={"help": "pixel scale of images that do not say theirs [arcsec/pixel]"}
@@ -111,8 +114,10 @@ def _identity(options: PredictOptions, predictor: "Answerer", units: Sequence["U
 
     from .sources import fingerprint
 
+    # the fingerprint is that of the answers for raw images, before which pictures are brought to the order of bands
+    colours = "".join(f" {band}" for band in predictor.colour_bands or ())
     return {
-        "model": predictor.fingerprint(),
+        "model": predictor.fingerprint() + colours,
         "input": fingerprint(units),
         "bands": options.bands,
         "pixel_scale": options.pixel_scale,
@@ -187,11 +192,16 @@ def _prepared(image: "InputImage", predictor: "Answerer", options: PredictOption
     """Select the bands and fill in the pixel scale."""
     import dataclasses
 
+    from deeplense_hf.models.image_reading import in_band_order
+
     from .asking import choose_bands
 
     if image.image is None:
         return image
-    pixels = choose_bands(image.image, options.bands, image.path)
+    # who names the bands names them as the file holds them
+    reordered = image.red_first and not options.bands
+    pixels = in_band_order(image.image, predictor.colour_bands if reordered else None)
+    pixels = choose_bands(pixels, options.bands, image.path)
     pixels = predictor.match_bands(pixels, image.path, "choose bands with --bands, for example --bands 0")
     scale = options.pixel_scale if image.pixel_scale is None else image.pixel_scale
     return dataclasses.replace(image, image=pixels, pixel_scale=scale)

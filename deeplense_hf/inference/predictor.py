@@ -114,6 +114,11 @@ class Predictor:
         bands = getattr(self.model.config, "num_channels", None)
         return bands if isinstance(bands, int) else None
 
+    @property
+    def colour_bands(self) -> tuple[int, ...] | None:
+        """Which band red, green and blue of a colour picture are, see `in_band_order`; None where it is not known."""
+        return getattr(self.processor, "colour_bands", None)
+
     def check_bands(self, bands: int, what: str, remedy: str) -> None:
         """Refuse images of another number of bands than the model's.
 
@@ -255,7 +260,7 @@ class Predictor:
         return values
 
     def fingerprint(self) -> str:
-        """Hash weights, configuration and processor: what decides the probabilities.
+        """Hash weights, configuration and processor: what decides the probabilities of raw images, which are arrays.
 
         Returns:
             A hexadecimal digest, equal wherever the same model is loaded from.
@@ -285,6 +290,8 @@ _UNRELATED = frozenset(
         "use_cache",
         # the weights have a type themselves
         "dtype",
+        # how pictures become raw images, which says nothing of the answers for raw images
+        "colour_bands",
     }
 )
 """Settings that say where a model came from or what `Trainer` did with it, not what it computes."""

@@ -29,6 +29,8 @@ class InputImage:
         image: Raw image, shape `(bands, height, width)`; None where the file cannot be read.
         pixel_scale: [arcsec/pixel]; None where it is not known.
         error: Why there is no image.
+        red_first: Whether its bands are the red, green and blue of a colour picture, which a model may want in another
+            order.
     """
 
     path: str
@@ -36,6 +38,7 @@ class InputImage:
     image: NDArray[np.float32] | None
     pixel_scale: float | None = None
     error: str | None = None
+    red_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class ImageFile:
                 if isinstance(found, UnreadableImage):
                     yield InputImage(str(self.path), index, None, error=found.reason)
                 else:
-                    yield InputImage(str(self.path), index, found.image, found.pixel_scale)
+                    place = str(self.path)
+                    yield InputImage(place, index, found.image, found.pixel_scale, red_first=found.red_first)
             if index < 0:
                 raise ValueError(f"{self.path} holds no image.")
         except (ValueError, OSError) as error:
@@ -82,6 +86,7 @@ class DatasetRows:
         decoder: Access to the images.
         names: Source file or system of each row of the split.
         scales: Pixel scale of each row [arcsec/pixel], NaN where unknown.
+        red_first: Whether each row was imported from a colour picture.
         data_files: Identity of the files behind the split.
     """
 
@@ -91,6 +96,7 @@ class DatasetRows:
     decoder: LensImageDecoder
     names: NDArray[np.object_]
     scales: NDArray[np.float32]
+    red_first: NDArray[np.bool_]
     data_files: str
 
     def identity(self) -> str:
@@ -106,6 +112,7 @@ class DatasetRows:
                 index=row,
                 image=image,
                 pixel_scale=None if math.isnan(self.scales[row]) else float(self.scales[row]),
+                red_first=bool(self.red_first[row]),
             )
             for row, image in zip(self.rows, images, strict=True)
         ]
@@ -172,10 +179,10 @@ def _dataset_units(folder: Path, several: bool) -> Iterator[Unit]:
         files, systems = _column(decoder, SOURCE_FILE), _column(decoder, SYSTEM_ID)
         pairs = zip(files, systems, strict=True)
         names = np.array([file or system or "row" for file, system in pairs], dtype=object)
-        scales = decoder.pixel_scales
+        scales, red_first = decoder.pixel_scales, decoder.red_first
         for start in range(0, len(dataset), _ROWS_PER_UNIT):
             rows = range(start, min(start + _ROWS_PER_UNIT, len(dataset)))
-            yield DatasetRows(str(split), place, rows, decoder, names, scales, data_files)
+            yield DatasetRows(str(split), place, rows, decoder, names, scales, red_first, data_files)
 
 
 def _column(decoder: LensImageDecoder, name: str) -> NDArray[np.object_]:

@@ -16,8 +16,9 @@ from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 import deeplense_hf.models  # noqa: F401 - registers the families with the Auto classes
+from deeplense_hf.data.display import COLOUR_BANDS
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import IMAGE
+from deeplense_hf.data.schema import IMAGE, RECIPE
 from deeplense_hf.data.splits import split_by_hash
 from deeplense_hf.models.adaptation import UNTRAINED_PREFIX, adapt_pretrained
 from deeplense_hf.models.configuration_deeplense import as_pair
@@ -159,7 +160,10 @@ def build_model_and_processor(
         # weights that were saved in half precision are trained in full, with autocast where that is wanted
         model = task.auto_class.from_pretrained(options.model, config=config, dtype=torch.float32)
     task.begin(model)
-    return model, AutoImageProcessor.from_pretrained(options.model)
+    processor = AutoImageProcessor.from_pretrained(options.model)
+    if isinstance(processor, DeepLenseImageProcessor):
+        processor.colour_bands = colour_bands_of(splits, processor.colour_bands)
+    return model, processor
 
 
 def _config_of(name: str) -> Any:
@@ -255,9 +259,30 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
         side = min(round(crop_arcsec / scale), side)
     size = options.image_size or (min(PUBLISHED_IMAGE_SIZE, side) if published else None)
     return DeepLenseImageProcessor(
+        colour_bands=colour_bands_of(splits),
         num_channels=bands,
         crop_size=None if crop_arcsec is None else {"height": side, "width": side},
         size=None if size is None else {"height": size, "width": size},
         stretch=options.stretch or DEFAULT_STRETCH,
         normalisation=options.normalisation or "standard",
     )
+
+
+def colour_bands_of(splits: DatasetDict, otherwise: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
+    """Tell how colour pictures are to be read by a model, so that they are to it as the images that it learns from.
+
+    Args:
+        splits: The data.
+        otherwise: The answer where the data do not tell.
+
+    Returns:
+        `colour_bands` of the image processor: of three simulated bands, which are ordered by wavelength, their order;
+        of imported pictures None, since their channels are learnt from as they are.
+    """
+    split = reference_split(splits)
+    if split.features[IMAGE].shape[0] != len(COLOUR_BANDS):
+        return otherwise
+    decoder = LensImageDecoder(split)
+    if RECIPE in split.column_names and all(recipe is not None for recipe in decoder.column(RECIPE)):
+        return COLOUR_BANDS
+    return None if decoder.red_first.any() else otherwise

@@ -75,6 +75,34 @@ def test_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(process(write_fits(tmp_path / "f.fits.gz", counts)), counts[None].astype(np.float32))
 
 
+def test_colours_are_brought_to_the_order_of_bands(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, size=(20, 22, 3)).astype(np.uint8)
+    red, green, blue = pixels.transpose(2, 0, 1).astype(np.float32)
+    picture, path = Image.fromarray(pixels), tmp_path / "colour.png"
+    picture.save(path)
+    for image in (picture, path, str(path), picture.convert("RGBA"), [picture]):
+        np.testing.assert_array_equal(process(image, colour_bands=(2, 1, 0)), [blue, green, red])
+        # not its own inverse: red is band 1, green band 2, blue band 0
+        np.testing.assert_array_equal(process(image, colour_bands=[1, 2, 0]), [blue, red, green])
+        np.testing.assert_array_equal(process(image, colour_bands=(2, 1, 0), bands=(2,)), red[None])
+        np.testing.assert_array_equal(process(image), [red, green, blue])
+    in_one_call = DeepLenseImageProcessor(**RAW)(picture, colour_bands=[2, 1, 0], return_tensors="np").pixel_values
+    np.testing.assert_array_equal(in_one_call[0], [blue, green, red])
+    np.save(tmp_path / "array.npy", pixels)
+    for array in (pixels, torch.from_numpy(pixels), pixels.tolist(), tmp_path / "array.npy"):
+        np.testing.assert_array_equal(process(array, colour_bands=(2, 1, 0)), [red, green, blue])
+    grey = Image.fromarray(pixels[..., 0])
+    np.testing.assert_array_equal(process(grey, colour_bands=(2, 1, 0)), red[None])
+
+
+def test_the_order_of_colours_is_saved_where_there_is_one(tmp_path: Path) -> None:
+    DeepLenseImageProcessor(colour_bands=(2, 1, 0)).save_pretrained(tmp_path / "ordered")
+    assert AutoImageProcessor.from_pretrained(tmp_path / "ordered").colour_bands == (2, 1, 0)
+    DeepLenseImageProcessor().save_pretrained(tmp_path / "plain")
+    assert "colour_bands" not in (tmp_path / "plain" / "preprocessor_config.json").read_text()
+    assert AutoImageProcessor.from_pretrained(tmp_path / "plain").colour_bands is None
+
+
 def test_pictures_with_a_palette_or_transparency_become_colours() -> None:
     grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
     assert process(grey.convert("P")).shape == (3, 8, 8)
@@ -327,6 +355,7 @@ def test_images_of_several_sizes() -> None:
 
 
 OPTIONS: dict[str, Any] = {
+    "colour_bands": [2, 1, 0],
     "bands": (1, 0),
     "num_channels": 2,
     "background": "border_median",
@@ -394,6 +423,8 @@ def test_output_size() -> None:
         ({"image_mean": 1.0, "image_std": 1.0}, "used by normalisation='fixed' only"),
         ({"normalisation": "fixed", "image_mean": [1.0, 2.0], "image_std": 1.0}, "one per band"),
         ({"normalisation": "fixed", "image_mean": 1.0, "image_std": 0.0}, "must be positive"),
+        ({"colour_bands": [2, 1]}, r"colour_bands=\[2, 1\] must give red, green and blue each one of the bands 0, 1"),
+        ({"colour_bands": [3, 1, 0]}, r"colour_bands=\[3, 1, 0\] must give red, green and blue each one"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
