@@ -202,6 +202,11 @@ class Chain:
         """Which band red, green and blue of a colour picture are; as all models say that say it."""
         return next((one.colour_bands for one in self.predictors if one.colour_bands is not None), None)
 
+    def doubt_about(self, shape: Sequence[int], pixel_scale: float | None) -> str | None:
+        """Say why an image is unlike those that a model learnt from; see `Predictor`."""
+        doubts = (predictor.doubt_about(shape, pixel_scale) for predictor in self.predictors)
+        return next((doubt for doubt in doubts if doubt is not None), None)
+
     def match_bands(self, images: NDArray[np.float32], what: str, remedy: str) -> NDArray[np.float32]:
         """Refuse images of another number of bands; see `Predictor`."""
         for predictor in self.predictors:

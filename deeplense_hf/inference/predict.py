@@ -137,10 +137,11 @@ def _answer_all(
     if position.unit or position.offset:
         logger.info("going on after %d of %d inputs.", position.unit, len(units))
     rows: list[PredictionRow] = []
+    doubts: set[str] = set()
     stored_at = monotonic()
     with tqdm(total=len(units), initial=position.unit, desc="predicting", unit="input") as bar:
         for batch, after in _batches(units, position, options.batch_size):
-            rows += _answer(batch, predictor, options)
+            rows += _answer(batch, predictor, options, doubts)
             bar.update(after.unit - bar.n)
             if len(rows) >= options.rows_per_part or monotonic() - stored_at > _SECONDS_PER_PART:
                 store.append(rows, after)
@@ -172,20 +173,34 @@ def _batches(
         yield batch, after
 
 
-def _answer(batch: Sequence["InputImage"], predictor: "Answerer", options: PredictOptions) -> list["PredictionRow"]:
-    """Answer for a batch whose images may differ in shape; one that cannot be answered for gets its reason."""
+def _answer(
+    batch: Sequence["InputImage"], predictor: "Answerer", options: PredictOptions, doubts: set[str]
+) -> list["PredictionRow"]:
+    """Answer for a batch whose images may differ in shape; one that cannot be answered for gets its reason.
+
+    A reason to doubt answers is told once, of the first image that it is of.
+    """
     import dataclasses
 
     prepared = []
     for image in batch:
         try:
             prepared.append(_prepared(image, predictor, options))
+            if prepared[-1].image is not None:
+                _tell_doubt(predictor.doubt_about(prepared[-1].image.shape, prepared[-1].pixel_scale), image, doubts)
         except ValueError as error:
             prepared.append(dataclasses.replace(image, image=None, error=str(error)))
     rows: list[PredictionRow] = []
     for _, group in groupby(prepared, key=_likeness):
         rows += _answer_alike(list(group), predictor)
     return rows
+
+
+def _tell_doubt(doubt: str | None, image: "InputImage", told: set[str]) -> None:
+    """Warn of what makes answers doubtful, unless it was told of another image."""
+    if doubt is not None and doubt not in told:
+        told.add(doubt)
+        logger.warning("%s, and maybe others: %s", image.path, doubt)
 
 
 def _prepared(image: "InputImage", predictor: "Answerer", options: PredictOptions) -> "InputImage":

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,20 @@ class Predictor:
     def colour_bands(self) -> tuple[int, ...] | None:
         """Which band red, green and blue of a colour picture are, see `in_band_order`; None where it is not known."""
         return getattr(self.processor, "colour_bands", None)
+
+    def doubt_about(self, shape: Sequence[int], pixel_scale: float | None) -> str | None:
+        """Say why an image is unlike those that the model learnt from, as far as its size and scale tell.
+
+        Args:
+            shape: Of the raw image, `(bands, height, width)`.
+            pixel_scale: Its pixel scale [arcsec/pixel]; None where unknown.
+
+        Returns:
+            A sentence; None where there is no such reason, or the processor does not know.
+        """
+        doubt = getattr(self.processor, "doubt_about", None)
+        found: str | None = None if doubt is None else doubt(*shape[-2:], pixel_scale)
+        return found
 
     def check_bands(self, bands: int, what: str, remedy: str) -> None:
         """Refuse images of another number of bands than the model's.
@@ -292,6 +307,8 @@ _UNRELATED = frozenset(
         "dtype",
         # how pictures become raw images, which says nothing of the answers for raw images
         "colour_bands",
+        # says when to doubt an answer, and changes none
+        "learnt_pixel_scale",
     }
 )
 """Settings that say where a model came from or what `Trainer` did with it, not what it computes."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from datasets import DatasetDict
@@ -163,6 +164,7 @@ def build_model_and_processor(
     processor = AutoImageProcessor.from_pretrained(options.model)
     if isinstance(processor, DeepLenseImageProcessor):
         processor.colour_bands = colour_bands_of(splits, processor.colour_bands)
+        processor.learnt_pixel_scale = _pixel_scale_of(splits)
     return model, processor
 
 
@@ -260,12 +262,21 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
     size = options.image_size or (min(PUBLISHED_IMAGE_SIZE, side) if published else None)
     return DeepLenseImageProcessor(
         colour_bands=colour_bands_of(splits),
+        learnt_pixel_scale=_pixel_scale_of(splits),
         num_channels=bands,
         crop_size=None if crop_arcsec is None else {"height": side, "width": side},
         size=None if size is None else {"height": size, "width": size},
         stretch=options.stretch or DEFAULT_STRETCH,
         normalisation=options.normalisation or "standard",
     )
+
+
+def _pixel_scale_of(splits: DatasetDict) -> float | None:
+    """Return the pixel scale of all images [arcsec/pixel]; None where it is unknown or they have several."""
+    scales = LensImageDecoder(reference_split(splits)).pixel_scales
+    # of NaN nothing is close
+    alike = len(scales) > 0 and bool(np.isclose(scales, scales[0], rtol=1e-3).all())
+    return round(float(scales[0]), 6) if alike else None
 
 
 def colour_bands_of(splits: DatasetDict, otherwise: tuple[int, ...] | None = None) -> tuple[int, ...] | None:

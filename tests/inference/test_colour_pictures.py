@@ -16,7 +16,7 @@ from transformers import pipeline
 
 from deeplense_hf.cli import parse_options
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
-from deeplense_hf.data.schema import IMAGE, LABEL, RECIPE, SOURCE_FILE, SYSTEM_ID, features
+from deeplense_hf.data.schema import IMAGE, LABEL, PIXEL_SCALE, RECIPE, SOURCE_FILE, SYSTEM_ID, features
 from deeplense_hf.evaluation.dataset_predictions import predict_dataset
 from deeplense_hf.hub.handler import EndpointHandler
 from deeplense_hf.inference.chain import Chain
@@ -233,3 +233,10 @@ def test_simulated_bands_are_shown_in_the_order_that_is_read() -> None:
     order = to_tensor(shown, colour_bands=COLOUR_BANDS)[:, 15, 15].tolist()
     assert order == sorted(order)
     assert order[2] > order[0]
+
+
+def test_models_know_the_pixel_scale_that_they_learnt_from(finder: Finder, tmp_path: Path) -> None:
+    for model in ("deeplense-swin-test", finder.folder):
+        of_one, unknown = split_of(**{PIXEL_SCALE: 0.2}), split_of()
+        assert processor_for(model, of_one, tmp_path).learnt_pixel_scale == pytest.approx(0.2)
+        assert processor_for(model, unknown, tmp_path).learnt_pixel_scale is None

@@ -210,6 +210,18 @@ def test_pixel_scale_fills_in(run: Callable, monkeypatch: pytest.MonkeyPatch, tm
     assert all(scale == pytest.approx(0.08) for scale in seen)
 
 
+def test_images_unlike_those_of_the_training_are_doubted_once(
+    run: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "model" / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "learnt_pixel_scale": 0.05}))
+    run(pixel_scale=0.05)
+    assert not caplog.records
+    run(pixel_scale=0.08, output=str(tmp_path / "scaled.parquet"))
+    (record,) = caplog.records
+    assert "stack_0.npy, and maybe others: the image has 0.08 arcsec per pixel, but the model" in record.getMessage()
+
+
 def built_data_set(folder: Path, images: np.ndarray) -> Path:
     """Write a data set of five systems, two of which came from files."""
     (folder / "data").mkdir(parents=True)

@@ -453,3 +453,22 @@ np.testing.assert_array_equal(values, np.load(sys.argv[1] + "/here.npy"))
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_images_unlike_those_of_the_training_are_doubted(tmp_path: Path) -> None:
+    processor = DeepLenseImageProcessor(num_channels=1, crop_size=32, size=16, learnt_pixel_scale=0.05)
+    processor.save_pretrained(tmp_path)
+    loaded = DeepLenseImageProcessor.from_pretrained(tmp_path)
+    assert loaded.doubt_about(40, 40, 0.0505) is None
+    assert loaded.doubt_about(40, 40, None) is None
+    doubt = loaded.doubt_about(40, 40, 0.2)
+    assert doubt is not None
+    assert doubt.startswith("the image has 0.2 arcsec per pixel, but the model learnt from images of 0.05")
+    doubt = loaded.doubt_about(40, 20, 0.05)
+    assert doubt is not None
+    assert doubt.startswith("the image has 40x20 pixels, but the model looks at 32x32")
+    # what is resampled to the pixel scale of the training needs no warning, and what never heard of one gives none
+    assert DeepLenseImageProcessor(target_pixel_scale=0.05, learnt_pixel_scale=0.05).doubt_about(9, 9, 0.2) is None
+    assert "learnt_pixel_scale" not in DeepLenseImageProcessor().to_dict()
+    with pytest.raises(ValueError, match=r"learnt_pixel_scale=-1 must be positive"):
+        DeepLenseImageProcessor(learnt_pixel_scale=-1)
