@@ -60,6 +60,7 @@ class Handlers:
         except ValueError as error:
             return nothing_shown(str(error))
         answers = answers_for(self.models, names, subject.image, subject.pixel_scale)
+        notes = (subject.note, takers_note(self.models, answers, subject.image))
         pairs = [shown_pair(one.processed, subject.is_picture) for one in answers if one.processed is not None]
         filled = gradio.update(value=pairs[0] if pairs else None, visible=bool(pairs))
         return [
@@ -68,7 +69,7 @@ class Handlers:
             caption_html(subject.caption),
             answers_html(answers),
             filled,
-            note_html(subject.note or takers_note(self.models, answers, subject.image)),
+            note_html(" ".join(filter(None, notes))),
             None,
             "",
         ]
@@ -103,18 +104,41 @@ class Handlers:
     def many(self, paths: list[str] | None, bands: str, scale: str, names: list[str], folder: str) -> list[Any]:
         """Ask about all images of several files; the table is written into Gradio's folder, which it empties."""
         if not paths:
-            return [None, None, ""]
+            return _no_table("")
         if not names:
-            return [None, None, note_html("No model is chosen; tick at least one above.")]
+            return _no_table("No model is chosen; tick at least one above.")
         try:
             images = read_uploads(paths)
             table, silent = answer_table(self.models, names, images, parse_bands(bands), parse_pixel_scale(scale))
         except ValueError as error:
-            return [None, None, note_html(str(error))]
+            return _no_table(str(error))
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", suffix=".csv", prefix="answers-", dir=folder, delete=False) as file:
             table.to_csv(file, index=False)
-        return [table, file.name, note_html(f"{count(len(table), 'image')}, {silent} of them without an answer.")]
+        said = note_html(f"{count(len(table), 'image')}, {silent} of them without an answer.")
+        return [gradio.update(value=table, visible=True), gradio.update(value=file.name, visible=True), said, names]
+
+
+def _no_table(reason: str) -> list[Any]:
+    """Hide the table, in the order of `Handlers.many`."""
+    return [gradio.update(value=None, visible=False), gradio.update(value=None, visible=False), note_html(reason), []]
+
+
+def stale_note(answered: list[str], names: list[str]) -> Any:
+    """Say that a table is of other models than those that are ticked.
+
+    Args:
+        answered: Models that the table is of; none where there is no table.
+        names: Those that are ticked.
+
+    Returns:
+        What the note above the table becomes.
+    """
+    if not answered:
+        return gradio.skip()
+    if set(answered) == set(names):
+        return note_html(f"The table is of {', '.join(answered)}.")
+    return note_html(f"The table is of {', '.join(answered)}; press “ask the models” for those that are ticked now.")
 
 
 def nothing_shown(reason: str) -> list[Any]:
