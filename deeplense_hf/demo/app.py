@@ -1,9 +1,8 @@
 """The command `app`: serve the page."""
 
-import hashlib
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,10 @@ if TYPE_CHECKING:
     import gradio
 
 _FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
+_MARKS = ("release.json", "stock.json")
+"""Files that tell a model that was made to be shown."""
+MODEL_CARDS = (Path("model_cards"), Path(__file__).parents[2] / "model_cards")
+"""Where released models are looked for: here, and beside the package, where an editable installation has them."""
 
 
 @dataclass
@@ -22,7 +25,9 @@ class AppOptions:
 
     models: list[str] = field(
         default_factory=list,
-        metadata={"help": "folders or Hub ids of models to choose from; all under model_cards when absent"},
+        metadata={
+            "help": "folders or Hub ids of models; when absent all under model_cards, here or beside the package"
+        },
     )
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on; 0.0.0.0 for other machines"})
@@ -49,7 +54,7 @@ def run_app(options: AppOptions) -> None:
         ValueError: If there is no model, or one is none of ours.
         OSError: If a model cannot be loaded, or the port is taken.
     """
-    serve(options.models or released_models(Path("model_cards")), options.device, options.host, options.port)
+    serve(options.models or released_models(MODEL_CARDS), options.device, options.host, options.port)
 
 
 def serve(places: Sequence[str], device: str = "auto", host: str | None = None, port: int | None = None) -> None:
@@ -122,16 +127,26 @@ def _launch(page: "gradio.Blocks", folder: Path, host: str | None, port: int | N
     return str(address)
 
 
-def released_models(folder: Path) -> list[str]:
-    """List the release folders.
+def released_models(folders: Sequence[Path]) -> list[str]:
+    """List the models of the first folder that holds any: releases, and those that transformers alone runs.
 
     Args:
-        folder: Folder of release folders.
+        folders: Folders of model folders.
 
     Returns:
         Their paths.
+
+    Raises:
+        ValueError: If none of the folders holds a model.
     """
-    return [str(path.parent) for path in sorted(folder.glob("*/release.json"))]
+    for folder in folders:
+        found = {path.parent for name in _MARKS for path in folder.glob(f"*/{name}")}
+        if found:
+            return [str(path) for path in sorted(found)]
+    searched = " and ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
+    raise ValueError(
+        f"there is no model to show in {searched}; give --models FOLDER or Hub id, for example outputs/main_job."
+    )
 
 
 def build_page(places: Sequence[str], device: str = "auto") -> "gradio.Blocks":
@@ -157,23 +172,7 @@ def build_page(places: Sequence[str], device: str = "auto") -> "gradio.Blocks":
         raise ValueError("there is no model to show; give --models FOLDER, for example outputs/main_job.")
 
     from .answers import Models, names_of
+    from .examples import example_files
     from .page import make_page
 
     return make_page(Models(places, device), example_files(names_of(places)))
-
-
-def example_files(places: Mapping[str, str]) -> dict[str, str]:
-    """Find the example images of release folders.
-
-    Args:
-        places: Folders or Hub ids of models by the names of the models.
-
-    Returns:
-        Files by what they are called on the page, each distinct image once, called by the first model that has it.
-    """
-    found: dict[str, tuple[str, str]] = {}
-    for model, place in places.items():
-        for path in sorted(Path(place).glob("examples/*.npy")):
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            found.setdefault(digest, (f"{path.stem} ({model})", str(path)))
-    return dict(found.values())

@@ -1,6 +1,7 @@
 """What happens when something on the page is moved, dropped or clicked."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import gradio
 
 from deeplense_hf.inference.predictor import count
 
-from .answers import Models, answers_for, explanation_for, takers_note
+from .answers import ModelAnswer, Models, answers_for, explanation_for, takers_note
 from .lens_sliders import DrawnLens
 from .pictures import shown_image, shown_occlusion, shown_pair
 from .subjects import DroppedFile, Source, Subject, parse_bands, parse_pixel_scale, subject_of
@@ -60,6 +61,7 @@ class Handlers:
         except ValueError as error:
             return nothing_shown(str(error))
         answers = answers_for(self.models, names, subject.image, subject.pixel_scale, subject.red_first)
+        notes = (subject.note, takers_note(self.models, answers, subject.image), *self._doubts(answers, subject))
         pairs = [shown_pair(one.processed, subject.is_picture) for one in answers if one.processed is not None]
         filled = gradio.update(value=pairs[0] if pairs else None, visible=bool(pairs))
         return [
@@ -68,10 +70,16 @@ class Handlers:
             caption_html(subject.caption),
             answers_html(answers),
             filled,
-            note_html(subject.note or takers_note(self.models, answers, subject.image)),
+            note_html(" ".join(filter(None, notes))),
             None,
             "",
         ]
+
+    def _doubts(self, answers: Sequence[ModelAnswer], subject: Subject) -> list[str]:
+        """Say once each why answers are not to be believed."""
+        answered = [self.models[one.model] for one in answers if one.refused is None]
+        doubts = [model.doubt_about(subject.image.shape, subject.pixel_scale) for model in answered]
+        return [f"{doubt[0].upper()}{doubt[1:]}" for doubt in dict.fromkeys(doubts) if doubt]
 
     def stretch(self, source: Source | None, stretch: str) -> Any:
         """Draw the picture again, in another stretch."""
@@ -103,18 +111,41 @@ class Handlers:
     def many(self, paths: list[str] | None, bands: str, scale: str, names: list[str], folder: str) -> list[Any]:
         """Ask about all images of several files; the table is written into Gradio's folder, which it empties."""
         if not paths:
-            return [None, None, ""]
+            return _no_table("")
         if not names:
-            return [None, None, note_html("No model is chosen; tick at least one above.")]
+            return _no_table("No model is chosen; tick at least one above.")
         try:
             images = read_uploads(paths)
             table, silent = answer_table(self.models, names, images, parse_bands(bands), parse_pixel_scale(scale))
         except ValueError as error:
-            return [None, None, note_html(str(error))]
+            return _no_table(str(error))
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", suffix=".csv", prefix="answers-", dir=folder, delete=False) as file:
             table.to_csv(file, index=False)
-        return [table, file.name, note_html(f"{count(len(table), 'image')}, {silent} of them without an answer.")]
+        said = note_html(f"{count(len(table), 'image')}, {silent} of them without an answer.")
+        return [gradio.update(value=table, visible=True), gradio.update(value=file.name, visible=True), said, names]
+
+
+def _no_table(reason: str) -> list[Any]:
+    """Hide the table, in the order of `Handlers.many`."""
+    return [gradio.update(value=None, visible=False), gradio.update(value=None, visible=False), note_html(reason), []]
+
+
+def stale_note(answered: list[str], names: list[str]) -> Any:
+    """Say that a table is of other models than those that are ticked.
+
+    Args:
+        answered: Models that the table is of; none where there is no table.
+        names: Those that are ticked.
+
+    Returns:
+        What the note above the table becomes.
+    """
+    if not answered:
+        return gradio.skip()
+    if set(answered) == set(names):
+        return note_html(f"The table is of {', '.join(answered)}.")
+    return note_html(f"The table is of {', '.join(answered)}; press “ask the models” for those that are ticked now.")
 
 
 def nothing_shown(reason: str) -> list[Any]:

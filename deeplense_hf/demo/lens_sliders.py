@@ -104,7 +104,7 @@ def unlike_training(lens: DrawnLens) -> str | None:
         strange.append(f"a number of subhaloes far from {recipe.subhalo_count}")
     if not strange:
         return None
-    return f"Models trained on `{RECIPE}` never saw {' or '.join(strange)}; what they answer here means nothing."
+    return f"Models trained on {RECIPE} never saw {' or '.join(strange)}; what they answer here means nothing."
 
 
 def draw_lens(lens: DrawnLens) -> tuple[NDArray[np.float32], float]:

@@ -6,7 +6,9 @@ from typing import Any
 import gradio
 
 from .answers import Models, answers_for
-from .handlers import ANY, Handlers, kinds_sliders, nothing_shown
+from .examples import Example
+from .handlers import ANY, Handlers, kinds_sliders, nothing_shown, stale_note
+from .layout import ASKED, EXPLAINED, PICTURED, STYLE, TOLD
 from .lens_sliders import RANGES, DrawnLens, draw_lens
 from .pictures import STRETCHES
 from .storage_bound import SECONDS_KEPT
@@ -26,22 +28,23 @@ _SLIDERS = (
     ("subhalo_count", 1, "subhaloes"),
     ("seed", 1, "seed of noise and substructure"),
 )
+# such as the models were trained on, with seeds that they find neither easier nor harder than others
 _DRAWN_EXAMPLES = {
     "smooth lens": DrawnLens("no_sub", seed=1),
-    "25 subhaloes": DrawnLens("cdm", seed=2),
+    "25 subhaloes": DrawnLens("cdm", seed=21),
     "axion vortex, 10^-23 eV": DrawnLens("axion", seed=3),
-    "Einstein ring": DrawnLens("no_sub", source_x=0.0, source_y=0.0, shear=0.0),
+    "Einstein ring": DrawnLens("no_sub", source_x=0.0, source_y=0.0),
 }
 _SECONDS_BETWEEN = 300
 """Between two looks for files that are old enough to be deleted."""
 
 
-def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
+def make_page(models: Models, examples: Mapping[str, Example]) -> gradio.Blocks:
     """Make the page.
 
     Args:
         models: Models to choose from.
-        examples: Image files by what they are called.
+        examples: Example images by what they are called.
 
     Returns:
         The page, to be launched.
@@ -49,7 +52,7 @@ def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
     handlers = Handlers(models)
     kept = (_SECONDS_BETWEEN, SECONDS_KEPT)
     with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=kept) as page:
-        gradio.Markdown(f"# {_TITLE}\n{_LIMITS}")
+        gradio.HTML(f"{STYLE}<h1>{_TITLE}</h1><p>{_LIMITS}</p>", elem_id="heading")
         chosen = _choice(models)
         with gradio.Tab("one image"):
             _one_image(page, handlers, chosen, examples)
@@ -61,49 +64,52 @@ def make_page(models: Models, examples: Mapping[str, str]) -> gradio.Blocks:
 def _choice(models: Models) -> Any:
     """Make the boxes of the models; those that cannot answer for the lens that is drawn first are unticked."""
     fitting = [one.model for one in answers_for(models, models.names, *draw_lens(DrawnLens())) if not one.refused]
+    others = [name for name in models.names if name not in fitting]
+    info = f"For files alone, since no drawn lens is taken: {', '.join(others)}." if others else None
     # of none at all, it is better to see why
-    ticked = fitting or models.names
-    info = None if len(ticked) == len(models.names) else "Those that take no drawn lens are unticked."
-    return gradio.CheckboxGroup(models.names, value=ticked, label="models", info=info, elem_id="models")
+    return gradio.CheckboxGroup(
+        models.names, value=fitting or models.names, label="models", info=info, elem_id="models"
+    )
 
 
-def _one_image(page: gradio.Blocks, handlers: Handlers, chosen: Any, examples: Mapping[str, str]) -> None:
+def _one_image(page: gradio.Blocks, handlers: Handlers, chosen: Any, examples: Mapping[str, Example]) -> None:
     """Make the part where one image is drawn or dropped, and wire it."""
     source = gradio.State(None)
     with gradio.Row():
-        with gradio.Column(scale=1, min_width=300):
-            with gradio.Tab("draw a lens"):
+        with gradio.Column(scale=1, min_width=300, elem_id=ASKED):
+            with gradio.Tab("draw a lens") as drawing:
                 kind, sliders = _lens()
-            with gradio.Tab("drop an image"):
+            with gradio.Tab("drop an image") as dropping:
                 upload = gradio.File(label="FITS, npy, npz, HDF5 or picture", elem_id="upload")
                 bands, scale = _bands_and_scale("")
                 ask = gradio.Button("ask the models", variant="primary", elem_id="ask")
-                if examples:
-                    files = [[path] for path in examples.values()]
-                    gradio.Examples(files, [upload], example_labels=list(examples), label="examples")
-        with gradio.Column(scale=2, min_width=300):
-            stretch, wanted, shown, explained = _answers(handlers.models)
+                ticked = _dropped_examples(upload, chosen, examples)
+        with gradio.Column(scale=2, min_width=300, elem_id=TOLD):
+            stretch, shown = _answers()
+    wanted, explained = _explanation(handlers.models)
     outputs = [source, *shown, *explained]
-    lens, common = [kind, *sliders], [chosen, stretch]
-    # arrow keys and typed numbers change a slider as well, without ever releasing it
+    common = [chosen, stretch]
+    drawn, dropped = [*common, kind, *sliders], [upload, bands, scale, *common]
+    # in the order in which they were asked for, since each tells the page what it is about
+    options: dict[str, Any] = {"outputs": outputs, "concurrency_id": "one image", "concurrency_limit": 1}
+    options |= {"show_progress": "minimal", "show_progress_on": shown, "trigger_mode": "always_last"}
     events = [
+        # arrow keys and typed numbers change a slider as well, without ever releasing it; what a tab shows is what the
+        # page is about
         gradio.on(
-            [page.load, kind.change, *(slider.change for slider in sliders)],
+            [page.load, drawing.select, kind.change, *(slider.change for slider in sliders)],
             handlers.draw,
-            [*common, *lens],
-            outputs,
-            show_progress="hidden",
-            trigger_mode="always_last",
+            drawn,
+            **options,
         ),
         gradio.on(
-            [upload.change, ask.click, bands.submit, scale.submit],
+            [dropping.select, upload.upload, upload.clear, upload.delete, ask.click, bands.submit, scale.submit],
             handlers.drop,
-            [upload, bands, scale, *common],
-            outputs,
-            show_progress="minimal",
-            trigger_mode="always_last",
+            dropped,
+            **options,
         ),
-        chosen.change(handlers.ask, [source, *common], outputs, show_progress="hidden", trigger_mode="always_last"),
+        *([ticked.success(handlers.drop, dropped, **options)] if ticked else []),
+        chosen.input(handlers.ask, [source, *common], **options),
     ]
     explanation: dict[str, Any] = {"inputs": [source, chosen, wanted], "outputs": explained}
     explanation |= {"show_progress": "minimal", "trigger_mode": "always_last"}
@@ -156,32 +162,50 @@ def _bands_and_scale(prefix: str) -> tuple[Any, Any]:
     return bands, scale
 
 
-def _answers(models: Models) -> tuple[Any, Any, list[Any], list[Any]]:
-    """Make the side of pictures and answers: stretch, classifier to explain, what is shown, what explains it."""
-    note = gradio.HTML(elem_id="note")
+def _dropped_examples(upload: Any, chosen: Any, examples: Mapping[str, Example]) -> Any:
+    """Make the examples of files, each of which ticks its models; return the event after which both are so."""
+    if not examples:
+        return None
+    files, models = zip(*((one.path, one.models) for one in examples.values()), strict=True)
+    made = gradio.Examples([[path] for path in files], [upload], example_labels=list(examples), label="examples")
+
+    def tick(example: tuple[int, Any], names: list[str]) -> list[str]:
+        return list(dict.fromkeys([*names, *models[example[0]]]))
+
+    return made.load_input_event.success(tick, [made.dataset, chosen], chosen, show_progress="hidden")
+
+
+def _answers() -> tuple[Any, list[Any]]:
+    """Make the side of picture and answers: stretch, and what is shown in the order of `Handlers.ask`."""
     with gradio.Row():
-        # wide enough for names of models, so that on a phone one stands below the other
-        stretch = gradio.Radio(
-            list(STRETCHES), value=STRETCHES[0], label="stretch of the picture", elem_id="stretch", min_width=260
-        )
-        wanted = gradio.Dropdown(
-            [ANY, *models.classifiers],
-            value=ANY,
-            label="explain the answer of",
-            elem_id="explained",
-            min_width=260,
-            visible=len(models.classifiers) > 1,
-        )
-    with gradio.Row():
-        with gradio.Column(min_width=260):
+        with gradio.Column(scale=2, min_width=240, elem_id=PICTURED):
             picture = _picture("image", "picture")
             caption = gradio.HTML(elem_id="caption")
-        with gradio.Column(min_width=260, visible=bool(models.classifiers)):
+            note = gradio.HTML(elem_id="note")
+            stretch = gradio.Radio(
+                list(STRETCHES), value=STRETCHES[0], label="stretch of the picture", elem_id="stretch"
+            )
+        with gradio.Column(scale=3, min_width=260):
+            answers = gradio.HTML(elem_id="answers")
+            filled = _picture("seen, filled in by the masked model, difference", "filled", visible=False)
+    return stretch, [picture, caption, answers, filled, note]
+
+
+def _explanation(models: Models) -> tuple[Any, list[Any]]:
+    """Make the part of the map: the classifier to explain, and what explains its answer."""
+    with gradio.Row(elem_id=EXPLAINED, visible=bool(models.classifiers)):
+        with gradio.Column(min_width=260):
             tinted = _picture("change of the answer under covers", "explanation")
+        with gradio.Column(min_width=260):
+            wanted = gradio.Dropdown(
+                [ANY, *models.classifiers],
+                value=ANY,
+                label="explain the answer of",
+                elem_id="explained",
+                visible=len(models.classifiers) > 1,
+            )
             legend = gradio.HTML(elem_id="legend")
-    answers = gradio.HTML(elem_id="answers")
-    filled = _picture("seen, filled in by the masked model, difference", "filled", visible=False)
-    return stretch, wanted, [picture, caption, answers, filled, note], [tinted, legend]
+    return wanted, [tinted, legend]
 
 
 def _picture(label: str, name: str, visible: bool = True) -> Any:
@@ -204,16 +228,20 @@ def _many_images(handlers: Handlers, chosen: Any) -> None:
             bands, scale = _bands_and_scale("many_")
             ask = gradio.Button("ask the models", variant="primary", elem_id="ask_many")
     note = gradio.HTML(elem_id="many_note")
-    table = gradio.Dataframe(label="answers", interactive=False, elem_id="table", max_chars=80)
-    download = gradio.File(label="the table as CSV", interactive=False)
+    # empty, they look like something to fill
+    table = gradio.Dataframe(label="answers", interactive=False, elem_id="table", max_chars=80, visible=False)
+    download = gradio.File(label="the table as CSV", interactive=False, visible=False)
+    answered = gradio.State([])
 
     def many(paths: list[str] | None, bands: str, scale: str, names: list[str]) -> list[Any]:
         return handlers.many(paths, bands, scale, names, download.GRADIO_CACHE)
 
     gradio.on(
-        [uploads.change, ask.click, bands.submit, scale.submit],
+        [uploads.upload, uploads.clear, uploads.delete, ask.click, bands.submit, scale.submit],
         many,
         [uploads, bands, scale, chosen],
-        [table, download, note],
+        [table, download, note, answered],
         trigger_mode="always_last",
     )
+    # many images may take minutes, which no tick should cost
+    chosen.change(stale_note, [answered, chosen], note, show_progress="hidden", trigger_mode="always_last")

@@ -133,7 +133,9 @@ def _dropped(file: DroppedFile) -> Subject:
     images = read_uploads([file.path])
     first = next(images)
     if first.image is None:
-        raise ValueError(f"{first.name} cannot be used: {first.error}")
+        why = first.error or "it holds no image."
+        # readers name the file themselves where the file is what is wrong
+        raise ValueError(why if why.startswith(first.name) else f"{first.name} cannot be used: {why}")
     image = choose_bands(first.image, bands)
     path, pixel_scale = Path(file.path), first.pixel_scale or typed
     is_picture = path.suffix.lower() in PICTURE_ENDINGS

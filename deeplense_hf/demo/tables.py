@@ -39,14 +39,15 @@ def answer_table(
         pixel_scale: Of images that do not say theirs [arcsec/pixel], None where unknown.
 
     Returns:
-        A row for each image, the reason where a model does not answer in the last column, safe for spreadsheet
+        A row for each image, the reason where a model does not answer in the second column, safe for spreadsheet
         programs; and the number of images that no model answered for.
     """
     rows: list[dict[str, Any]] = []
     for batch in _batches(_prepared(image, bands, pixel_scale) for image in images):
         rows += _rows(models, names, batch)
     columns = dict.fromkeys(column for row in rows for column in row if column not in (_NAME, _ERROR))
-    ordered = [_NAME, *sorted(columns, key=lambda column: _rank(column, names)), _ERROR]
+    # beside the name, for the columns of several models are wider than any screen
+    ordered = [_NAME, _ERROR, *sorted(columns, key=lambda column: _rank(column, names))]
     silent = sum(set(row) <= {_NAME, _ERROR} for row in rows)
     safe = [
         {key: spreadsheet_safe(value) if isinstance(value, str) else value for key, value in row.items()}

@@ -34,7 +34,7 @@ def percent(probability: float) -> str:
 
 
 def answers_html(answers: Sequence[ModelAnswer]) -> str:
-    """Write what the models say, a card for each.
+    """Write what the models say, a card for each that answers; below, each reason why others do not, once.
 
     Args:
         answers: At least one, else it is said that no model was chosen.
@@ -44,7 +44,20 @@ def answers_html(answers: Sequence[ModelAnswer]) -> str:
     """
     if not answers:
         return note_html("No model is chosen; tick at least one above.")
-    return "".join(f'<div style="{_CARD}"><b>{escape(one.model)}</b>{_said(one, answers)}</div>' for one in answers)
+    said = [
+        f'<div style="{_CARD}"><b>{escape(one.model)}</b>{_said(one, answers)}</div>'
+        for one in answers
+        if not one.refused
+    ]
+    refusals: dict[str, list[str]] = {}
+    for one in answers:
+        if one.refused:
+            refusals.setdefault(one.refused, []).append(one.model)
+    said += [
+        f'<div style="{_CARD}"><b>{escape(", ".join(models))}</b><div style="{_FAINT}">{escape(reason)}</div></div>'
+        for reason, models in refusals.items()
+    ]
+    return "".join(said)
 
 
 def note_html(text: str) -> str:
@@ -89,16 +102,24 @@ def occlusion_html(model: str, class_name: str, occlusion: Occlusion, shape: tup
     frame = "" if seen == tuple(shape) else " Only what is in the frame enters the model."
     text = (
         f"How the answer {class_name} of {model} changes when a patch is covered with background: red, it falls; blue, "
-        f"it rises. The most important patch takes it from {percent(occlusion.probability)} to "
-        f"{percent(occlusion.lowest_probability)}.{frame}"
+        f"it rises. {_most(occlusion)} A cover on the arc is itself a dent in it, as substructure makes them, so that "
+        f"not every colour there tells of what the model saw.{frame}"
     )
     rise, fall = _over_grey(RISE_TINT), _over_grey(FALL_TINT)
     bar = f"height:10px;border-radius:4px;background:linear-gradient(to right,{rise},#808080,{fall})"
-    ticks = "".join(f"<span>{tick}</span>" for tick in (f"-{scale:.1f}", "fall of the log-odds", f"{scale:.1f}"))
+    ticks = "".join(f"<span>{tick}</span>" for tick in (f"rises by {scale:.1f}", "log-odds", f"falls by {scale:.1f}"))
     return (
         f'{caption_html(text)}<div style="{bar};margin-top:6px"></div>'
         f'<div style="{_FAINT};display:flex;justify-content:space-between">{ticks}</div>'
     )
+
+
+def _most(occlusion: Occlusion) -> str:
+    """Say how much the most important patch matters, in percents that differ where it does."""
+    before, after = percent(occlusion.probability), percent(occlusion.lowest_probability)
+    if before == after:
+        return f"No patch takes it far from {before}."
+    return f"The most important patch takes it from {before} to {after}."
 
 
 def quantity_sentence(quantity: Quantity, answers: Sequence[ModelAnswer]) -> str:
@@ -140,9 +161,10 @@ def _said(answer: ModelAnswer, answers: Sequence[ModelAnswer]) -> str:
         )
     lines += [f"<div>{escape(quantity_sentence(one, answers))}</div>" for one in answer.quantities]
     if answer.anomaly_score is not None:
-        lines.append(f"<div>Unlike normal images: {answer.anomaly_score:.2f} standard deviations</div>")
-    if answer.refused:
-        lines.append(f'<div style="{_FAINT}">{escape(answer.refused)}</div>')
+        lines.append(
+            f"<div>Unlike normal images: {answer.anomaly_score:.2f} "
+            "(in standard deviations of what normal images score; 0 is usual of them)</div>"
+        )
     return "".join(lines)
 
 

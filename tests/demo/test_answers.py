@@ -18,7 +18,8 @@ from PIL import Image
 from deeplense_hf.cli import main
 from deeplense_hf.demo import tables, uploads
 from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for, explanation_for, takers_note
-from deeplense_hf.demo.app import example_files
+from deeplense_hf.demo.app import released_models
+from deeplense_hf.demo.examples import example_files
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
 from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
 from deeplense_hf.demo.subjects import DroppedFile, parse_bands, parse_pixel_scale, subject_of
@@ -161,10 +162,11 @@ def test_bands_are_to_be_selected_where_that_helps(models: Models, monkeypatch: 
         return next(one for one in make_page(models, {}).blocks.values() if getattr(one, "elem_id", "") == "models")
 
     assert boxes().value == [name for name in models.names if name != first]
-    assert "unticked" in boxes().info
+    assert boxes().info == f"For files alone, since no drawn lens is taken: {first}."
     for name in models.names:
         monkeypatch.setattr(models[name].model.config, "num_channels", 3)
-    assert (boxes().value, boxes().info) == (models.names, None)
+    # why none answers is then said of each
+    assert boxes().value == models.names
 
 
 def test_an_axion_mass_is_that_of_axion_lenses_alone() -> None:
@@ -381,7 +383,7 @@ def test_the_table_counts_what_no_model_answered_for(models: Models, monkeypatch
     assert asked == [2, 1]
     assert silent == 2
     assert table["image"].tolist() == ["./=1+1.npy", "a.npy", "b.npy", "c.npy", "d.npy"]
-    assert (table.columns[0], table.columns[-1]) == ("image", "error")
+    assert tuple(table.columns[:2]) == ("image", "error")
     assert table["error"].tolist()[:3] == ["", "", ""]
     assert "3 bands" in table["error"][3]
     assert table[f"{first}: predicted_class"].notna().tolist() == [True, True, True, False, False]
@@ -406,7 +408,79 @@ def test_an_example_of_several_models_is_listed_once(tmp_path: Path) -> None:
         np.save(tmp_path / place / "examples" / f"{name}.npy", np.full((8, 8), value))
     found = example_files({place: str(tmp_path / place) for place in ("a", "b")})
     assert list(found) == ["axion (a)", "cdm (a)", "cdm (b)"]
-    assert found["cdm (b)"] == str(tmp_path / "b" / "examples" / "cdm.npy")
+    assert found["cdm (b)"].path == str(tmp_path / "b" / "examples" / "cdm.npy")
+    assert [one.models for one in found.values()] == [("a", "b"), ("a",), ("b",)]
+    # pictures show arrays, or are the examples themselves
+    (tmp_path / "a" / "examples" / "cdm.png").write_bytes(b"of the array")
+    (tmp_path / "c" / "examples").mkdir(parents=True)
+    (tmp_path / "c" / "examples" / "no_sub.png").write_bytes(b"alone")
+    assert list(example_files({place: str(tmp_path / place) for place in ("a", "c")})) == [
+        "axion (a)",
+        "cdm (a)",
+        "no_sub (c)",
+    ]
+
+
+def test_models_are_found_here_or_beside_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, mark in (("one", "release.json"), ("two", "stock.json"), ("three", "README.md")):
+        (tmp_path / "full" / name).mkdir(parents=True)
+        (tmp_path / "full" / name / mark).write_text("{}")
+    found = [str(tmp_path / "full" / name) for name in ("one", "two")]
+    assert released_models([tmp_path / "none", tmp_path / "full"]) == found
+    monkeypatch.setattr("deeplense_hf.demo.app.MODEL_CARDS", (tmp_path / "none", tmp_path / "nor here"))
+    assert main(["app"]) == 1
+    assert f"no model to show in {tmp_path / 'none'} and {tmp_path / 'nor here'}; give" in capsys.readouterr().err
+
+
+def test_drawn_examples_are_such_as_the_released_model_knows(repository_root: Path) -> None:
+    pytest.importorskip("gradio")
+    from deeplense_hf.demo.page import _DRAWN_EXAMPLES
+
+    released = Predictor.from_pretrained(repository_root / "model_cards" / "deeplense-swin", "cpu")
+    for lens in _DRAWN_EXAMPLES.values():
+        image, scale = draw_lens(lens)
+        told = released.probabilities(image[None], np.array([scale], dtype=np.float32))[0]
+        assert released.class_names[told.argmax()] == lens.substructure
+        assert unlike_training(lens) is None
+
+
+def test_answers_come_before_reasons_each_of_which_is_told_once() -> None:
+    said = answers_html(
+        [
+            ModelAnswer("first", refused="It has 2 bands."),
+            ModelAnswer("second", anomaly_score=1.0),
+            ModelAnswer("third", refused="It has 2 bands."),
+        ]
+    )
+    assert said.index("second") < said.index("first, third")
+    assert said.count("It has 2 bands.") == 1
+    assert "0 is usual" in said
+
+
+def test_every_hint_is_given(models: Models, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    from deeplense_hf.demo.handlers import Handlers
+
+    np.save(tmp_path / "many.npy", np.random.default_rng(0).poisson(50, (2, 1, 100, 100)).astype(np.float32))
+    handlers = Handlers(models)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deeplense_hf.demo.handlers.takers_note", lambda *_: "tick it above.")
+        note = handlers.drop(str(tmp_path / "many.npy"), "", "", models.names[:1], "asinh")[5]
+    assert "The first of several images" in note
+    assert "tick it above." in note
+
+
+def test_a_table_of_other_models_says_so() -> None:
+    gradio = pytest.importorskip("gradio")
+    from deeplense_hf.demo.handlers import Handlers, stale_note
+
+    assert "of first; press" in stale_note(["first"], ["first", "second"])
+    assert "press" not in stale_note(["first", "second"], ["second", "first"])
+    assert stale_note([], ["first"]) == gradio.skip()
+    table, download, note, answered = Handlers({}).many([], "", "", ["first"], "")  # type: ignore[arg-type]
+    assert (table["visible"], download["visible"], note, answered) == (False, False, "", [])
 
 
 def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp_path: Path) -> None:
@@ -416,10 +490,11 @@ def test_the_page_keeps_its_tables_where_gradio_empties_them(models: Models, tmp
 
     np.save(tmp_path / "lens.npy", draw_lens(DrawnLens())[0])
     handlers, names = Handlers(models), models.classifiers[:1]
-    table, written, note = handlers.many([str(tmp_path / "lens.npy")], "", "", names, str(tmp_path / "kept"))
+    table, written, note, answered = handlers.many([str(tmp_path / "lens.npy")], "", "", names, str(tmp_path / "kept"))
+    assert answered == names
     assert "1 image, 0 of them without an answer" in note
-    assert Path(written).parent == tmp_path / "kept"
-    assert len(table) == 1
+    assert Path(written["value"]).parent == tmp_path / "kept"
+    assert len(table["value"]) == 1
     assert "No model is chosen" in handlers.many([str(tmp_path / "lens.npy")], "", "", [], str(tmp_path))[2]
     assert "is no positive number" in handlers.many([str(tmp_path / "lens.npy")], "", "-3", names, str(tmp_path))[2]
     assert make_page(models, {}).delete_cache == (300, 3600)
