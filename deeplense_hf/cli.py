@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         to_go_on = COMMANDS[name].to_go_on
         return _say_error(f"interrupted; {to_go_on}." if to_go_on else "interrupted.", status=130)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get(TRACE_VARIABLE):
             raise
         return _say_error(_one_sentence(error), status=1)
@@ -249,6 +249,9 @@ def _overview() -> str:
 
 def _one_sentence(error: BaseException) -> str:
     """What went wrong, on one line, whoever raised it."""
+    if isinstance(error, RuntimeError | MemoryError):
+        what_failed = _load("deeplense_hf.inference.shortages:what_failed")
+        return f"{what_failed(error)} Set {TRACE_VARIABLE}=1 to see where."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}{error.strerror}"

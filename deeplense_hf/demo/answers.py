@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deeplense_hf.data.schema import COLUMNS, LABEL_SETS, class_with
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
 from deeplense_hf.inference.predictor import Predictor, count
+from deeplense_hf.inference.shortages import FAILURES, what_failed
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
@@ -166,6 +167,8 @@ def answers_for(
             found.append(ModelAnswer(name, **_answer(models[name], image, pixel_scale)))
         except ValueError as error:
             found.append(ModelAnswer(name, refused=" ".join(str(error).split())))
+        except FAILURES as error:
+            found.append(ModelAnswer(name, refused=what_failed(error)))
     return found
 
 
@@ -240,7 +243,7 @@ def explanation_for(
         if name in models.classifiers:
             try:
                 return name, occlusion_map(models[name], image, pixel_scale=pixel_scale)
-            except ValueError:
+            except (ValueError, *FAILURES):
                 # its answer says why it refuses the image
                 continue
     return None
