@@ -8,6 +8,7 @@ line wins, unknown keys are refused). Only the room of the chosen command is imp
 import dataclasses
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -142,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # took 0.6 s instead of 1 to 4 s, at the price of roughly a quarter on idle ones, where OMP_WAIT_POLICY=ACTIVE wins.
     # Read by OpenMP when torch is imported, hence here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names of files need not be text, and a line that cannot be printed is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())

@@ -151,6 +151,19 @@ def test_unreadable_files_get_a_row_with_the_reason(run: Callable, image_folder:
     assert rows["image_3.npy"]["error"] is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name of a file is Unicode")
+def test_names_that_are_no_text_get_rows_too(run: Callable, tmp_path: Path, image_folder: Path) -> None:
+    (image_folder / "image_0.npy").rename(image_folder / os.fsdecode(b"bad\xff.npy"))
+    (image_folder / os.fsdecode(b"broken\xfe.npy")).write_bytes(b"nothing")
+    rows = {Path(row["path"]).name: row for row in run()}
+    assert len(rows) == 13
+    assert rows["bad\\xff.npy"]["error"] is None
+    assert rows["broken\\xfe.npy"]["error"].startswith("broken\\xfe.npy")
+    run(output=str(tmp_path / "table.csv"))
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert {Path(row["path"]).name for row in csv.DictReader(file)} == set(rows)
+
+
 def test_bands_are_selected(run: Callable, tmp_path: Path) -> None:
     image = np.random.default_rng(1).normal(size=(1, 3, 32, 32))
     np.save(tmp_path / "three.npy", image)
