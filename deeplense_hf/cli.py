@@ -8,6 +8,7 @@ line wins, unknown keys are refused). Only the room of the chosen command is imp
 import dataclasses
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -142,6 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # took 0.6 s instead of 1 to 4 s, at the price of roughly a quarter on idle ones, where OMP_WAIT_POLICY=ACTIVE wins.
     # Read by OpenMP when torch is imported, hence here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names of files need not be text, and a line that cannot be printed is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -159,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         to_go_on = COMMANDS[name].to_go_on
         return _say_error(f"interrupted; {to_go_on}." if to_go_on else "interrupted.", status=130)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get(TRACE_VARIABLE):
             raise
         return _say_error(_one_sentence(error), status=1)
@@ -249,6 +253,9 @@ def _overview() -> str:
 
 def _one_sentence(error: BaseException) -> str:
     """What went wrong, on one line, whoever raised it."""
+    if isinstance(error, RuntimeError | MemoryError):
+        what_failed = _load("deeplense_hf.inference.shortages:what_failed")
+        return f"{what_failed(error)} Set {TRACE_VARIABLE}=1 to see where."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}{error.strerror}"

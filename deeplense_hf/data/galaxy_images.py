@@ -17,6 +17,7 @@ from deeplense_hf.simulation.galaxy_stamps import GalaxyStamps, content_identifi
 from deeplense_hf.simulation.hubble_deep_field import hubble_deep_field_cut_outs, hubble_deep_field_galaxies
 
 from .contact_sheet import contact_sheet
+from .file_names import printable
 from .layouts import bands_first, check_image
 from .readers import PICTURE_ENDINGS, UnreadableImage, find_image_files, iterate_images
 
@@ -211,7 +212,7 @@ def _file_pictures(path: Path) -> Iterator[tuple[str, NDArray[np.floating], floa
                 if isinstance(read, UnreadableImage):
                     _log.warning("%s", read.reason)
                     continue
-                name = (file.parent.relative_to(root) / read.source_file).as_posix()
+                name = printable((file.parent.relative_to(root) / read.source_file).as_posix())
                 coloured = file.suffix.lower() in PICTURE_ENDINGS or _is_colour_picture(read.image)
                 yield name, _blue_first(read.image, coloured), read.pixel_scale
         except ValueError as error:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deeplense_hf.data.schema import COLUMNS, LABEL_SETS, class_with
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
 from deeplense_hf.inference.predictor import Predictor, count
+from deeplense_hf.inference.shortages import FAILURES, what_failed
 from deeplense_hf.models.image_reading import in_band_order
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
@@ -173,6 +174,8 @@ def answers_for(
             found.append(ModelAnswer(name, **_answer(models[name], own, pixel_scale)))
         except ValueError as error:
             found.append(ModelAnswer(name, refused=" ".join(str(error).split())))
+        except FAILURES as error:
+            found.append(ModelAnswer(name, refused=what_failed(error)))
     return found
 
 
@@ -268,7 +271,7 @@ def explanation_for(
             try:
                 own = in_own_order(models[name], image, red_first)
                 return name, occlusion_map(models[name], own, pixel_scale=pixel_scale)
-            except ValueError:
+            except (ValueError, *FAILURES):
                 # its answer says why it refuses the image
                 continue
     return None

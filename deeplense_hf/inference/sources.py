@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplense_hf.data.build import is_dataset_folder
+from deeplense_hf.data.file_names import name_bytes, printable
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.data.readers import UnreadableImage, find_image_files, iterate_images
 from deeplense_hf.data.schema import SOURCE_FILE, SYSTEM_ID
@@ -20,11 +21,11 @@ _ROWS_PER_UNIT = 128
 
 @dataclass(frozen=True)
 class InputImage:
-    """One image to classify, or the reason why there is none.
+    r"""One image to classify, or the reason why there is none.
 
     Attributes:
-        path: The file; for a data set `split/source file`, or `split/system` where it was simulated, with the folder
-            in front where there are several data sets.
+        path: The file, with `\xff` for a byte that is not UTF-8; for a data set `split/source file`, or `split/system`
+            where it was simulated, with the folder in front where there are several data sets.
         index: Number of the image in its file, or of the row in its split.
         image: Raw image, shape `(bands, height, width)`; None where the file cannot be read.
         pixel_scale: [arcsec/pixel]; None where it is not known.
@@ -61,18 +62,17 @@ class ImageFile:
         Yields:
             The images; in place of what cannot be read, the file or one image of many, why not.
         """
-        index = -1
+        index, name = -1, printable(str(self.path))
         try:
             for index, found in enumerate(iterate_images(self.path, allow_missing=True)):
                 if isinstance(found, UnreadableImage):
-                    yield InputImage(str(self.path), index, None, error=found.reason)
+                    yield InputImage(name, index, None, error=printable(found.reason))
                 else:
-                    place = str(self.path)
-                    yield InputImage(place, index, found.image, found.pixel_scale, red_first=found.red_first)
+                    yield InputImage(name, index, found.image, found.pixel_scale, red_first=found.red_first)
             if index < 0:
                 raise ValueError(f"{self.path} holds no image.")
         except (ValueError, OSError) as error:
-            yield InputImage(str(self.path), index + 1, None, error=" ".join(str(error).split()))
+            yield InputImage(name, index + 1, None, error=printable(" ".join(str(error).split())))
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def fingerprint(units: Sequence[Unit]) -> str:
     """
     digest = hashlib.sha256()
     for unit in units:
-        digest.update(unit.identity().encode() + b"\n")
+        digest.update(name_bytes(unit.identity()) + b"\n")
     return digest.hexdigest()[:16]
 
 
@@ -174,7 +174,7 @@ def _dataset_units(folder: Path, several: bool) -> Iterator[Unit]:
     """Cut the splits of a data set into units."""
     data_files = " ".join(_file_identity(file) for file in sorted(folder.rglob("*.parquet")))
     for split, dataset in load_lenses(str(folder)).items():
-        place = f"{folder}/{split}" if several else str(split)
+        place = f"{printable(str(folder))}/{split}" if several else str(split)
         decoder = LensImageDecoder(dataset)
         files, systems = _column(decoder, SOURCE_FILE), _column(decoder, SYSTEM_ID)
         pairs = zip(files, systems, strict=True)

@@ -389,6 +389,15 @@ def test_every_option_is_saved(tmp_path: Path) -> None:
     assert loaded.output_size(40, 36) == (20, 22)
 
 
+@pytest.mark.parametrize("pixel_scale", [360.0, 1e38])
+def test_a_pixel_scale_in_other_units_is_refused(pixel_scale: float) -> None:
+    processor = DeepLenseImageProcessor(target_pixel_scale=0.05, crop_size=32)
+    with pytest.raises(
+        ValueError, match=r"pixel_scale=\S+ would make an image of 60 x 50 pixels one of .* at target_p"
+    ):
+        processor(np.random.default_rng(0).normal(size=(60, 50)), pixel_scale=pixel_scale, return_tensors="pt")
+
+
 def test_output_size() -> None:
     assert DeepLenseImageProcessor().output_size(40, 36) == (40, 36)
     assert DeepLenseImageProcessor(crop_size=30).output_size(40, 36) == (30, 30)
