@@ -48,7 +48,7 @@ class EndpointHandler:
         pipeline_class = get_class_from_dynamic_module("pipeline_deeplense.LensClassificationPipeline", path)
         self.reading: Any = vars(sys.modules[pipeline_class.__module__])
         self.explain = pipeline_class(
-            model=model_class.from_pretrained(path).eval(),
+            model=model_class.from_pretrained(path, use_safetensors=True).eval(),
             image_processor=AutoImageProcessor.from_pretrained(path, trust_remote_code=True),
             device=0 if torch.cuda.is_available() else -1,
         )

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers import PreTrainedModel
 
 # the room registers the DeepLense families with the Auto classes
 from deeplense_hf.models import auto_class_of
 from deeplense_hf.models.image_reading import check_missing, eight_bit
+from deeplense_hf.models.safe_loading import RefusedModelError, load_config, load_image_processor, load_model
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.registry import task_of_model
 from deeplense_hf.tasks.task import Arrays
@@ -58,21 +59,21 @@ class Predictor:
         Raises:
             FileNotFoundError: If the folder or a file in it is missing.
             OSError: If the Hub does not give the model.
-            ValueError: If the folder holds no complete model of one of the tasks.
+            ValueError: If the folder holds no complete model of one of the tasks, or one that can be loaded only by
+                running its code or by unpickling.
         """
         target = None if device is None else select_device(device)
         name = str(name)
         _check_folder(name)
-        # of a folder no code is run, and nobody is asked on the terminal whether to
-        trust: dict[str, Any] = {"trust_remote_code": False} if Path(name).is_dir() else {}
         try:
-            config = AutoConfig.from_pretrained(name, **trust)
-            auto_class = auto_class_of(config)
+            config = load_config(name)
             # weights that do not fit are told below, in one sentence instead of transformers' table
-            model, loading = auto_class.from_pretrained(
-                name, output_loading_info=True, ignore_mismatched_sizes=True, **trust
+            model, loading = load_model(
+                auto_class_of(config), name, output_loading_info=True, ignore_mismatched_sizes=True
             )
-            processor = AutoImageProcessor.from_pretrained(name, **trust)
+            processor = load_image_processor(name)
+        except RefusedModelError:
+            raise
         except SafetensorError as error:
             raise ValueError(f"{name}: the weights file is damaged ({error}); copy or train it again.") from None
         except OSError as error:

@@ -13,6 +13,7 @@ three channels is given a grey image three times, as transformers reads grey pic
 
 import base64
 import math
+import re
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ _COLOURS = 3
 _FEWEST_CHARACTERS = 80
 # of waiting for the next bytes of an address [s]
 _PATIENCE = 30.0
+_HOST = re.compile(r"([\w.-]+|\[[\w:.]+\])(:\d+)?")
 
 
 class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
@@ -376,8 +378,10 @@ def _fetched(address: str, timeout: float | None) -> bytes:
                 if len(content) > LARGEST_FILE:
                     break
     except Exception as error:  # noqa: BLE001 - whatever stops a connection
-        # of httpx, of the operating system, or of huggingface_hub where it is told to stay offline
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        # of httpx, of the operating system, or of huggingface_hub where it is told to stay offline; its own words
+        # would repeat the address with all that is secret in it
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        reason = type(error).__name__ if status is None else f"the server answers with status {status}"
         raise ValueError(f"{_short(address)} cannot be fetched: {reason}.") from None
     if len(content) > LARGEST_FILE:
         raise ValueError(f"{_short(address)} has more than {LARGEST_FILE} bytes; give a smaller image.")
@@ -385,6 +389,13 @@ def _fetched(address: str, timeout: float | None) -> bytes:
 
 
 def _short(text: str) -> str:
+    """Name a text in a message: the start of it; of an address no name, password, token or query."""
+    if "://" in text:
+        scheme, _, rest = text.partition("://")
+        place, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+        host = place.rpartition("@")[2]
+        # else it may be the start of a password with a stroke in it
+        text = f"{scheme}://{host}{slash}{path}" if _HOST.fullmatch(host) else f"{scheme}://..."
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import yaml
 from datasets import DatasetDict
-from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 import deeplense_hf.models  # noqa: F401 - registers the families with the Auto classes
@@ -26,6 +26,7 @@ from deeplense_hf.models.configuration_deeplense import as_pair
 from deeplense_hf.models.configuration_deeplense_backbone import DeepLenseBackboneConfig
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 from deeplense_hf.models.presets import PRESETS, build_config
+from deeplense_hf.models.safe_loading import load_config, load_image_processor, load_model
 from deeplense_hf.simulation.finding_recipe import FINDING_RECIPES
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.tasks.task import Task, reference_split
@@ -126,7 +127,8 @@ def build_model_and_processor(
         The model and its image processor.
 
     Raises:
-        ValueError: If the model answers something else or takes another number of bands than the data have.
+        ValueError: If the model answers something else, takes another number of bands than the data have, or can be
+            loaded only by running its code or by unpickling.
         OSError: If the model cannot be found.
     """
     bands, height, width = reference_split(splits).features[IMAGE].shape
@@ -159,9 +161,9 @@ def build_model_and_processor(
         setattr(config, name, value)
     with quiet_loading():
         # weights that were saved in half precision are trained in full, with autocast where that is wanted
-        model = task.auto_class.from_pretrained(options.model, config=config, dtype=torch.float32)
+        model = load_model(task.auto_class, options.model, config=config, dtype=torch.float32)
     task.begin(model)
-    processor = AutoImageProcessor.from_pretrained(options.model)
+    processor = load_image_processor(options.model)
     if isinstance(processor, DeepLenseImageProcessor):
         processor.colour_bands = colour_bands_of(splits, processor.colour_bands)
         processor.learnt_pixel_scale = _pixel_scale_of(splits)
@@ -175,7 +177,7 @@ def _config_of(name: str) -> Any:
     if looks_local and not (Path(name).expanduser() / "config.json").is_file():
         raise FileNotFoundError(f"{unknown}.")
     try:
-        return AutoConfig.from_pretrained(name)
+        return load_config(name)
     except OSError:
         close = difflib.get_close_matches(name, PRESETS, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else "."
