@@ -244,25 +244,59 @@ def _open_npz(path: Path) -> Iterator[OpenFile]:
     yield OpenFile(load_npz(path, choose_image(npz_shapes(path), path.name)))
 
 
+class _Pages:
+    """The images of a picture file as an array `(images, bands, height, width)` that is read along its first axis.
+
+    Args:
+        picture: As PIL opens it.
+        pages: Numbers of the pages.
+
+    Raises:
+        UnfitPictureError: If they differ in size or kind.
+    """
+
+    def __init__(self, picture: Any, pages: list[int]) -> None:
+        from deeplense_hf.models.pictures import UnfitPictureError
+
+        self._picture, self._pages = picture, pages
+        # before one is read, which turns it the right way up
+        if len({self._kind(page) for page in pages}) > 1:
+            raise UnfitPictureError(f"its {len(pages)} images differ in size or kind; save each as a file of its own")
+        first = _bands(picture, pages[0])
+        self.shape, self.dtype = (len(pages), *first.shape), first.dtype
+
+    def __getitem__(self, part: slice) -> Iterator[np.ndarray]:
+        """Read the images of a range one by one, so that those in front of a damaged one are read."""
+        return (_bands(self._picture, page) for page in self._pages[part])
+
+    def _kind(self, page: int) -> tuple[Any, ...]:
+        self._picture.seek(page)
+        return self._picture.size, self._picture.mode
+
+
+def _bands(picture: Any, page: int) -> np.ndarray:
+    """Return a page of a picture file, `(bands, height, width)`."""
+    from deeplense_hf.models.pictures import picture_array, read_page
+
+    pixels = picture_array(read_page(picture, page))
+    return np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[None]
+
+
 @contextmanager
 def _open_picture(path: Path) -> Iterator[OpenFile]:
     import PIL.Image
 
-    from deeplense_hf.models.fits_images import MOST_NUMBERS
-    from deeplense_hf.models.image_files import PICTURE_FORMATS
+    from deeplense_hf.models.pictures import PICTURE_FORMATS, UnfitPictureError, iterate_pages
 
     try:
         with PIL.Image.open(path, formats=PICTURE_FORMATS) as picture:
-            if math.prod(picture.size) * len(picture.getbands()) > MOST_NUMBERS:
-                size = f"{picture.width} x {picture.height}"
-                raise UnreadableImageError(f"{path.name} has {size} pixels; cut the lens out.")
-            plain = picture.mode in ("1", "L", "F", "I", "RGB") or picture.mode.startswith("I;16")
-            # palettes and transparency become colours
-            pixels = np.asarray(picture if plain else picture.convert("RGB"))
+            images = _Pages(picture, list(iterate_pages(picture)))
+            coloured = images.shape[1] == 3
+            yield OpenFile(images, red_first=coloured)
+    except UnfitPictureError as error:
+        raise UnreadableImageError(f"{path.name}: {error}.") from None
     except PIL.Image.DecompressionBombError as error:
         raise UnreadableImageError(f"{path.name} is refused: {error}") from None
-    coloured = pixels.ndim == 3
-    yield OpenFile(np.moveaxis(pixels, -1, 0) if coloured else pixels, red_first=coloured)
 
 
 @contextmanager

@@ -76,11 +76,16 @@ bad = [None, 3, "config.json", str(folder / "config.json"), "http://127.0.0.1/x"
        text(b"\\x93NUMPY\\x01\\x00v\\x00" + HUGE.ljust(118))]
 bad += [[[10**400, 1], [1, 2]], [[1, 2], [3]], [], True, "", [[0.0] * 9] * 9, image[:5, :5].tolist(),
         [image.tolist()] * 2, written(lambda buffer: np.save(buffer, np.stack([image] * 2)[:, None]))]
+def asked(data):
+    try:
+        return handle(data)
+    except ValueError as error:
+        return {"error": str(error)}
 forms += [base64.encodebytes(base64.b64decode(npy)).decode(), [image.tolist()]]
-print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [handle({"inputs": one}) for one in bad],
-                  handle({"inputs": [npy] * 65}), handle({"inputs": npy, "parameters": {"top_k": 3}}),
-                  [handle(3), handle({"inputs": npy, "parameters": 5}),
-                   handle({"inputs": npy, "parameters": {"pixel_scale": -1}})],
+print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [asked({"inputs": one}) for one in bad],
+                  asked({"inputs": [npy] * 65}), asked({"inputs": npy, "parameters": {"top_k": 3}}),
+                  [asked(3), asked({"inputs": npy, "parameters": 5}),
+                   asked({"inputs": npy, "parameters": {"pixel_scale": -1}})],
                   handle({"inputs": [[image.tolist()]] * 2})]))
 """
 
