@@ -19,6 +19,7 @@ class Options:
     colours: list[str] = field(default_factory=list, metadata={"help": "which"})
     mode: Literal["slow", "fast"] | None = field(default=None, metadata={"help": "how"})
     flag: bool | None = field(default=None, metadata={"help": "whether"})
+    settings: dict[str, int] | None = field(default=None, metadata={"help": "what else"})
 
 
 def parse(*words: str) -> Options:
@@ -27,9 +28,9 @@ def parse(*words: str) -> Options:
 
 def test_command_line_wins_over_yaml_over_defaults(tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
-    path.write_text("source: file\nrate: 1e-3\ncolours: [red, blue]\nmode: null\n")
+    path.write_text("source: file\nrate: 1e-3\ncolours: [red, blue]\nmode: null\nsettings: {a: 1}\n")
     options = parse("--config", str(path), "--source", "line")
-    assert options == Options("line", rate=1e-3, colours=["red", "blue"])
+    assert options == Options("line", rate=1e-3, colours=["red", "blue"], settings={"a": 1})
 
 
 def test_bare_flag_means_true() -> None:
@@ -54,6 +55,18 @@ def test_options_survive_a_round_trip(tmp_path: Path) -> None:
         ("mode: medium", "mode='medium' is not one of 'slow', 'fast'"),
         ("- source", "must map option names to values"),
         ("a: [", "is not valid YAML"),
+        ("rate:", "rate has no value; give one, or leave the line out"),
+        ("rate: [1, 2]", "rate=[1, 2] is a list, but one value of type float is taken"),
+        ("rate: {a: 1}", "rate={'a': 1} is not of type float"),
+        ("source:", "source has no value"),
+        ("source: [x]", "source=['x'] is a list, but one value of type str is taken"),
+        ("colours:", "colours has no value"),
+        ("colours: {a: 1}", "colours={'a': 1} is not a list of type str"),
+        ("colours: [[red]]", "colours=[['red']] is not a list of type str"),
+        ("colours: [null]", "colours=[None] is not a list of type str"),
+        ("mode: [slow]", "mode=['slow'] is not one of 'slow', 'fast'"),
+        ("flag: {a: 1}", "flag={'a': 1} is not of type bool"),
+        ("settings: [1]", "settings=[1] is a list, but one value of type dict is taken"),
     ],
 )
 def test_yaml_mistakes_name_file_and_value(text: str, message: str, tmp_path: Path) -> None:
@@ -72,6 +85,7 @@ def test_yaml_mistakes_name_file_and_value(text: str, message: str, tmp_path: Pa
         (("--sorce", "x"), "unknown option --sorce; did you mean --source?"),
         (("--source", "x", "--rate", "quick"), "invalid float value: 'quick'"),
         ((), "required: --source"),
+        (("--source", "x", "--config"), "argument --config: expected one argument"),
     ],
 )
 def test_wrong_words_get_one_sentence(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,6 +124,15 @@ def test_help_shows_kinds_and_that_several_are_taken(capsys: pytest.CaptureFixtu
     for shown in ("--source SOURCE ", "--rate X ", "--colours COLOURS ...", "--mode {slow,fast} ", "--flag "):
         assert f"  {shown}" in text
     assert "(default: 0.5)" in text
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_defaults_of_every_command_can_stand_in_a_file(command: str) -> None:
+    chosen = cli.COMMANDS[command]
+    parser = cli._parser(command, chosen.options + chosen.heavy_options)
+    for action in parser._actions:
+        if not action.required and action.dest not in ("help", "config") and not action.dest.startswith("no_"):
+            parser.check_value(Path("x.yaml"), action.dest, getattr(action.default, "value", action.default))
 
 
 def test_help_all_lists_the_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
