@@ -156,6 +156,24 @@ def test_full_disk_is_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_what_runs_in_one_process_is_not_started_in_several(
+    processes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    output = tmp_path / "output" / "table.csv"
+    words = ["--model", str(tmp_path / "none"), "--input", str(tmp_path), "--output", str(output)]
+    assert cli.main(["predict", *words]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: predict runs in one process, but a launcher started 2; start it") is (
+        processes != "1"
+    )
+    assert not output.parent.exists()
+    together = {name for name, command in cli.COMMANDS.items() if command.instead is None}
+    assert together == {"train", "search", "simulate", "evaluate"}
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_an_interruption_promises_what_is_so(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
