@@ -32,6 +32,8 @@ class Command:
         heavy_options: Further dataclasses, many or expensive to import; `--help` leaves them to `--help_all`.
         advanced: Single options that `--help` leaves to `--help_all`.
         to_go_on: What is said after an interruption of a command that keeps what is finished; others begin again.
+        instead: What to do instead where a launcher started several processes; None of a command that shares its work
+            among them, or says so itself.
     """
 
     summary: str
@@ -40,6 +42,7 @@ class Command:
     heavy_options: tuple[str, ...] = ()
     advanced: tuple[str, ...] = ()
     to_go_on: str = ""
+    instead: str | None = "start it once, without torchrun or accelerate launch"
 
 
 _AGAIN = "finished work is kept, run the same command again to go on"
@@ -65,6 +68,7 @@ COMMANDS: dict[str, Command] = {
             "cpu_threads",
         ),
         to_go_on="checkpoints are kept, run the command with --resume_from_checkpoint to go on",
+        instead=None,
     ),
     "search": Command(
         "search the training options of the best validation score",
@@ -72,12 +76,14 @@ COMMANDS: dict[str, Command] = {
         ("deeplense_hf.training.search_options:SearchOptions",),
         (*_TRAIN_OPTIONS, *_TRAIN_HEAVY_OPTIONS),
         to_go_on=_AGAIN,
+        instead=None,
     ),
     "simulate": Command(
         "simulate a population of strong lenses as a data set",
         "deeplense_hf.data.simulate:simulate",
         ("deeplense_hf.data.simulate:SimulateOptions",),
         to_go_on=_AGAIN,
+        instead=None,
     ),
     "import": Command(
         "turn original lens files, also in archives, into a data set",
@@ -88,6 +94,7 @@ COMMANDS: dict[str, Command] = {
         "measure a trained model on a data set: metrics.json and figures",
         "deeplense_hf.evaluation.run:evaluate",
         ("deeplense_hf.evaluation.run:EvaluateOptions",),
+        instead=None,
     ),
     "ensemble": Command(
         "join trained models into one that averages their answers",
@@ -99,6 +106,7 @@ COMMANDS: dict[str, Command] = {
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
         to_go_on=_AGAIN,
+        instead="start it without torchrun or accelerate launch, or split --input among runs with an --output each",
     ),
     "app": Command(
         "serve a page where models answer for lenses you drop or draw",
@@ -176,8 +184,17 @@ def _run(name: str, words: list[str]) -> int:
         _parser(name, command.options + command.heavy_options).print_help()
         return 0
     options = parse_options(name, words)
+    _check_processes(name)
     status = _load(command.function)(*options)
     return int(status or 0)
+
+
+def _check_processes(name: str) -> None:
+    """Refuse what a launcher started several times, if each of its processes would do all of the work."""
+    processes = os.environ.get("WORLD_SIZE", "") if "RANK" in os.environ else ""
+    instead = COMMANDS[name].instead
+    if instead and processes.isdecimal() and int(processes) > 1:
+        raise ValueError(f"{name} runs in one process, but a launcher started {processes}; {instead}.")
 
 
 def parse_options(name: str, words: Sequence[str]) -> tuple[Any, ...]:

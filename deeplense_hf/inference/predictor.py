@@ -336,6 +336,8 @@ def select_device(device: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
+        if chosen.type == "meta":
+            raise RuntimeError("it is everywhere, but computes nothing")
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError):
         # torch's own words are a paragraph on every device it was ever built for

@@ -207,6 +207,8 @@ def test_devices() -> None:
         select_device("gpu")
     with pytest.raises(ValueError, match="device 'cuda:99' cannot be used here"):
         select_device("cuda:99")
+    with pytest.raises(ValueError, match="device 'meta' cannot be used here"):
+        select_device("meta")
 
 
 def test_one_bad_image_of_a_stack_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -14,12 +14,11 @@ from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.inference.ensemble import (
     ENSEMBLE_FILE,
     EnsembleOptions,
-    build_ensemble,
     calibrate_intervals,
-    check_members,
     ensemble,
     logits_of,
 )
+from deeplense_hf.inference.ensemble_members import build_ensemble, check_members
 from deeplense_hf.inference.ensemble_weights import best_weights, log_losses
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import AutoModelForImageRegression, DeepLenseImageProcessor
