@@ -85,7 +85,7 @@ def small(folder: Path, *shards: str) -> Path:
     """What suffices to be pushed."""
     (folder / "data").mkdir(parents=True)
     for shard in shards:
-        (folder / "data" / shard).write_bytes(f"PAR1 {folder.name}".encode())
+        (folder / "data" / shard).write_bytes(f"PAR1 {folder.name} PAR1".encode())
     files = [{"split": "train", "path": "data/train-*.parquet"}]
     head = yaml.safe_dump({"license": "mit", "configs": [{"config_name": "default", "data_files": files}]})
     (folder / "README.md").write_text(f"---\n{head}---\n\n# Lenses\n\nSome lenses.\n")

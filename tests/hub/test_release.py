@@ -49,6 +49,7 @@ import sys
 import base64, importlib.util, io, json
 from pathlib import Path
 import numpy as np
+import torch
 from PIL import Image
 from astropy.io import fits
 folder = Path(sys.argv[1])
@@ -87,6 +88,15 @@ print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [asked({"i
                   [asked(3), asked({"inputs": npy, "parameters": 5}),
                    asked({"inputs": npy, "parameters": {"pixel_scale": -1}})],
                   handle({"inputs": [[image.tolist()]] * 2})]))
+# weights that are pickled are not read, though there are no others
+(folder / "model.safetensors").unlink()
+torch.save({}, folder / "pytorch_model.bin")
+try:
+    module.EndpointHandler(str(folder))
+except OSError as error:
+    assert "model.safetensors" in str(error), error
+else:
+    raise AssertionError("pickled weights")
 """
 
 
