@@ -34,6 +34,7 @@ class Command:
         to_go_on: What is said after an interruption of a command that keeps what is finished; others begin again.
         instead: What to do instead where a launcher started several processes; None of a command that shares its work
             among them, or says so itself.
+        script: Name of the file of `scripts` that runs it, where it is another one; it is understood as well.
     """
 
     summary: str
@@ -43,6 +44,7 @@ class Command:
     advanced: tuple[str, ...] = ()
     to_go_on: str = ""
     instead: str | None = "start it once, without torchrun or accelerate launch"
+    script: str = ""
 
 
 _AGAIN = "finished work is kept, run the same command again to go on"
@@ -89,12 +91,14 @@ COMMANDS: dict[str, Command] = {
         "turn original lens files, also in archives, into a data set",
         "deeplense_hf.data.importing:import_dataset",
         ("deeplense_hf.data.importing:ImportOptions",),
+        script="import_dataset",
     ),
     "evaluate": Command(
         "measure a trained model on a data set: metrics.json and figures",
         "deeplense_hf.evaluation.run:evaluate",
         ("deeplense_hf.evaluation.run:EvaluateOptions",),
         instead=None,
+        script="evaluate_model",
     ),
     "ensemble": Command(
         "join trained models into one that averages their answers",
@@ -127,6 +131,7 @@ COMMANDS: dict[str, Command] = {
         "push a released model to the Hugging Face Hub",
         "deeplense_hf.hub.push_model:push_model",
         ("deeplense_hf.hub.push_model:PushOptions",),
+        script="push_to_hub",
         to_go_on=_AGAIN,
     ),
     "push-dataset": Command(
@@ -161,11 +166,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"deeplense-hf {__version__}")
         return 0
-    name, *rest = words
+    word, *rest = words
+    scripts = {_hyphened(command.script): name for name, command in COMMANDS.items() if command.script}
+    name = scripts.get(_hyphened(word), _hyphened(word))
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        close = difflib.get_close_matches(word, COMMANDS, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        return _say_error(f"'{name}' is not a command; the commands are {', '.join(COMMANDS)}.{hint}", status=2)
+        return _say_error(f"'{word}' is not a command; the commands are {', '.join(COMMANDS)}.{hint}", status=2)
     try:
         return _run(name, rest)
     except KeyboardInterrupt:
@@ -175,6 +182,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get(TRACE_VARIABLE):
             raise
         return _say_error(_one_sentence(error), status=1)
+
+
+def _hyphened(name: str) -> str:
+    """Return a name as commands are written; files of Python have underscores instead."""
+    return name.replace("_", "-")
 
 
 def _run(name: str, words: list[str]) -> int:

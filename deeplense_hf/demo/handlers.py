@@ -16,7 +16,7 @@ from .pictures import shown_image, shown_occlusion, shown_pair
 from .subjects import DroppedFile, Source, Subject, parse_bands, parse_pixel_scale, subject_of
 from .tables import answer_table
 from .uploads import read_uploads
-from .words import answers_html, caption_html, note_html, occlusion_html
+from .words import answers_html, caption_html, filled_html, note_html, occlusion_html
 
 ANY = "the first that answers"
 """Choice of the classifier whose answer is explained."""
@@ -62,15 +62,16 @@ class Handlers:
             return nothing_shown(str(error))
         answers = answers_for(self.models, names, subject.image, subject.pixel_scale, subject.red_first)
         notes = (subject.note, takers_note(self.models, answers, subject.image), *self._doubts(answers, subject))
-        pairs = [shown_pair(one.processed, subject.is_picture) for one in answers if one.processed is not None]
-        filled = gradio.update(value=pairs[0] if pairs else None, visible=bool(pairs))
+        pair = next((one.processed for one in answers if one.processed is not None), None)
+        filled = None if pair is None else shown_pair(pair, subject.is_picture)
         return [
             source,
             _picture(subject, stretch),
             caption_html(subject.caption),
             answers_html(answers),
-            filled,
+            gradio.update(value=filled, visible=pair is not None),
             note_html(" ".join(filter(None, notes))),
+            "" if pair is None else filled_html(pair),
             None,
             "",
         ]
@@ -157,7 +158,7 @@ def nothing_shown(reason: str) -> list[Any]:
     Returns:
         New values, in the order of those of `Handlers.ask`.
     """
-    return [None, None, "", "", gradio.update(value=None, visible=False), note_html(reason), None, ""]
+    return [None, None, "", "", gradio.update(value=None, visible=False), note_html(reason), "", None, ""]
 
 
 def kinds_sliders(kind: str) -> list[Any]:

@@ -15,21 +15,19 @@ STYLE = f"""
 #models .block-info, #models [data-testid="block-info"] + div {{ color: var(--body-text-color); opacity: 0.8; }}
 #models label {{ padding: 4px 10px; }}
 /* of an answer that is computed anew, one that is fainter but can be read; quick answers do not flicker */
-#answers .pending, #caption .pending, #note .pending, #legend .pending {{
+#answers .pending, #caption .pending, #note .pending, #legend .pending, #filled_legend .pending {{
     opacity: 0.45; transition: opacity 0.2s 0.25s;
 }}
-#heading, #heading > *, #caption, #caption > *, #note, #note > *, #answers, #answers > *, #legend, #legend > * {{
-    padding: 0;
-}}
+#heading, #heading > *, #caption, #caption > *, #note, #note > *, #answers, #answers > *, #legend, #legend > *,
+#filled_legend, #filled_legend > * {{ padding: 0; }}
+#legend, #explained {{ max-width: 640px; }}
 #explanation {{ max-width: 400px; margin: 0; }}
-#{EXPLAINED} > .column:first-child {{ flex: 0 1 400px; }}
-#{EXPLAINED} > .column:last-child {{ max-width: 640px; }}
 @media (max-width: 720px) {{
     .app.app {{ padding: 8px; }}
     #{TOLD} {{ order: -1; }}
     /* of its parts the stretch goes below the answers */
     #{PICTURED} {{ display: contents; }}
-    #stretch {{ order: 1; }}
+    #{PICTURED} > .form {{ order: 1; }}
     #caption, #note {{ flex: 0 0 100%; }}
     #heading h1 {{ font-size: 1.15rem; }}
     #heading p {{ font-size: 0.8rem; line-height: 1.35; }}

@@ -188,7 +188,8 @@ def _answers() -> tuple[Any, list[Any]]:
         with gradio.Column(scale=3, min_width=260):
             answers = gradio.HTML(elem_id="answers")
             filled = _picture("seen, filled in by the masked model, difference", "filled", visible=False)
-    return stretch, [picture, caption, answers, filled, note]
+            meant = gradio.HTML(elem_id="filled_legend")
+    return stretch, [picture, caption, answers, filled, note, meant]
 
 
 def _explanation(models: Models) -> tuple[Any, list[Any]]:
@@ -196,7 +197,7 @@ def _explanation(models: Models) -> tuple[Any, list[Any]]:
     with gradio.Row(elem_id=EXPLAINED, visible=bool(models.classifiers)):
         with gradio.Column(min_width=260):
             tinted = _picture("change of the answer under covers", "explanation")
-        with gradio.Column(min_width=260):
+        with gradio.Column(scale=2, min_width=260):
             wanted = gradio.Dropdown(
                 [ANY, *models.classifiers],
                 value=ANY,
@@ -211,7 +212,14 @@ def _explanation(models: Models) -> tuple[Any, list[Any]]:
 def _picture(label: str, name: str, visible: bool = True) -> Any:
     # without the button that shares a picture with the world
     return gradio.Image(
-        label=label, interactive=False, elem_id=name, format="png", buttons=["download", "fullscreen"], visible=visible
+        label=label,
+        interactive=False,
+        elem_id=name,
+        format="png",
+        buttons=["download", "fullscreen"],
+        visible=visible,
+        # it would cover what it names, which stands below
+        show_label=name != "filled",
     )
 
 

@@ -21,6 +21,10 @@ STRONGEST_TINT = 0.75
 SMALLEST_SCALE = 0.5
 """Falls of the logarithm of the odds that are shown in full colour are at least this large: of noise none is made."""
 _SIDE = 450
+_COLOURS = 3
+_SMALLEST_DIFFERENCE = 0.25
+"""Differences from a filled-in image that are shown in full colour are at least this share of its brightness."""
+DIFFERENCE_MAP = "RdBu_r"
 _BAR_LENGTHS = (60.0, 30.0, 10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 
 
@@ -47,12 +51,34 @@ def shown_image(
         # `colours` wants the sky's order of rows and bands
         flat = colours(image[::-1, ::-1] if is_picture else image)
     else:
-        mean = np.nan_to_num(mean_band(image))
-        low, high = np.quantile(mean, [0.02, 0.999])
-        relative = np.clip((mean - low) / max(high - low, 1e-12), 0, 1)
-        bent = {"linear": relative, "log": np.log1p(100 * relative) / np.log(101), "square root": np.sqrt(relative)}
-        flat = _upright(_mapped(bent[stretch], COLOUR_MAP), is_picture)
+        bent = _bent(image if len(image) == _COLOURS else mean_band(image)[None], stretch)
+        if len(bent) == _COLOURS:
+            flat = _eight_bit(np.moveaxis(bent if is_picture else bent[::-1], 0, -1))
+        else:
+            flat = _mapped(bent[0], COLOUR_MAP)
+        flat = _upright(flat, is_picture)
     return _with_scale_bar(_enlarged(flat), pixel_scale, image.shape[2])
+
+
+def _bent(bands: NDArray[Any], stretch: str) -> NDArray[np.float64]:
+    """Stretch bands alike, each above its own background, so that colours are kept; what is missing becomes dark.
+
+    Args:
+        bands: `(bands, height, width)`.
+        stretch: One of `STRETCHES` but `asinh`.
+
+    Returns:
+        Values between 0 and 1 of the same shape.
+    """
+    known = np.nan_to_num(bands.astype(np.float64), posinf=0, neginf=0)
+    above = known - np.quantile(known, 0.02, axis=(1, 2), keepdims=True)
+    relative = np.clip(above / max(float(np.quantile(above, 0.999, axis=(1, 2)).max()), 1e-12), 0, 1)
+    bent: NDArray[np.float64] = {
+        "linear": relative,
+        "log": np.log1p(100 * relative) / np.log(101),
+        "square root": np.sqrt(relative),
+    }[stretch]
+    return bent
 
 
 def tint_scale(occlusion: Occlusion) -> float:
@@ -87,21 +113,40 @@ def shown_occlusion(image: NDArray[np.float32], occlusion: Occlusion, is_picture
 
 
 def shown_pair(pair: tuple[NDArray[np.float32], NDArray[np.float32]], is_picture: bool = False) -> NDArray[np.uint8]:
-    """Show what a masked model sees beside what it fills in, and their difference, in one scale.
+    """Show what a masked model sees beside what it fills in, and their difference.
 
     Args:
         pair: `ModelAnswer.processed`.
         is_picture: Whether the image was read from a picture file.
 
     Returns:
-        Three pictures side by side.
+        Three pictures side by side, the first two in one scale, the third in that of `difference_scale`.
     """
     seen, filled = pair
-    low, high = float(seen.min()), float(np.quantile(seen, 0.999))
-    parts = [_mapped(np.clip((part - low) / max(high - low, 1e-9), 0, 1), COLOUR_MAP) for part in (seen, filled)]
-    difference = np.clip(0.5 + (seen - filled) / (2 * max(high - low, 1e-9)), 0, 1)
-    parts.append(_mapped(difference, "RdBu_r"))
+    low, extent = _extent(seen)
+    parts = [_mapped(np.clip((part - low) / extent, 0, 1), COLOUR_MAP) for part in (seen, filled)]
+    difference = (seen - filled) / (extent * difference_scale(pair))
+    parts.append(_mapped(np.clip(0.5 + difference / 2, 0, 1), DIFFERENCE_MAP))
     return np.concatenate([_enlarged(_upright(part, is_picture)) for part in parts], axis=1)
+
+
+def difference_scale(pair: tuple[NDArray[np.float32], NDArray[np.float32]]) -> float:
+    """Return the difference between what is seen and what is filled in that is shown in full colour.
+
+    Args:
+        pair: `ModelAnswer.processed`.
+
+    Returns:
+        The largest difference, as a share of the range of brightness that is shown, at least `_SMALLEST_DIFFERENCE`.
+    """
+    seen, filled = pair
+    return max(float(np.abs(seen - filled).max()) / _extent(seen)[1], _SMALLEST_DIFFERENCE)
+
+
+def _extent(seen: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the lowest brightness of a processed image that is shown, and the range above it."""
+    low, high = float(seen.min()), float(np.quantile(seen, 0.999))
+    return low, max(high - low, 1e-9)
 
 
 def _with_scale_bar(picture: NDArray[np.uint8], pixel_scale: float | None, columns: int) -> NDArray[np.uint8]:

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.colors import to_hex
+from numpy.typing import NDArray
 
 from deeplense_hf.evaluation.explanation import Occlusion
 
 from .answers import ModelAnswer, Quantity
-from .pictures import FALL_TINT, RISE_TINT, STRONGEST_TINT, tint_scale
+from .pictures import DIFFERENCE_MAP, FALL_TINT, RISE_TINT, STRONGEST_TINT, difference_scale, tint_scale
 
 _CARD = "border:1px solid var(--border-color-primary);border-radius:8px;padding:10px 14px;margin:0 0 10px"
 _ROW = "display:grid;grid-template-columns:7em 1fr 4.5em;gap:10px;align-items:center;line-height:1.7"
@@ -105,13 +108,33 @@ def occlusion_html(model: str, class_name: str, occlusion: Occlusion, shape: tup
         f"it rises. {_most(occlusion)} A cover on the arc is itself a dent in it, as substructure makes them, so that "
         f"not every colour there tells of what the model saw.{frame}"
     )
-    rise, fall = _over_grey(RISE_TINT), _over_grey(FALL_TINT)
-    bar = f"height:10px;border-radius:4px;background:linear-gradient(to right,{rise},#808080,{fall})"
-    ticks = "".join(f"<span>{tick}</span>" for tick in (f"rises by {scale:.1f}", "log-odds", f"falls by {scale:.1f}"))
-    return (
-        f'{caption_html(text)}<div style="{bar};margin-top:6px"></div>'
-        f'<div style="{_FAINT};display:flex;justify-content:space-between">{ticks}</div>'
+    colours = (_over_grey(RISE_TINT), "#808080", _over_grey(FALL_TINT))
+    return caption_html(text) + _bar_html(colours, (f"rises by {scale:.1f}", "log-odds", f"falls by {scale:.1f}"))
+
+
+def filled_html(pair: tuple[NDArray[np.float32], NDArray[np.float32]]) -> str:
+    """Say what the pictures of a masked model show, with the colour bar of the difference.
+
+    Args:
+        pair: `ModelAnswer.processed`.
+
+    Returns:
+        HTML.
+    """
+    text = (
+        "What the masked model sees, what it fills in where that is hidden, and the difference, in units of the range "
+        "of brightness."
     )
+    scale = difference_scale(pair)
+    colours = [to_hex(colormaps[DIFFERENCE_MAP](place)) for place in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    return caption_html(text) + _bar_html(colours, (f"-{scale:.2f}, seen fainter", "0", f"{scale:.2f}, seen brighter"))
+
+
+def _bar_html(colours: Sequence[str], ticks: Sequence[str]) -> str:
+    """Draw a colour bar with what its ends and its middle mean."""
+    bar = f"height:10px;border-radius:4px;background:linear-gradient(to right,{','.join(colours)});margin-top:6px"
+    marks = "".join(f"<span>{tick}</span>" for tick in ticks)
+    return f'<div style="{bar}"></div><div style="{_FAINT};display:flex;justify-content:space-between">{marks}</div>'
 
 
 def _most(occlusion: Occlusion) -> str:

@@ -77,7 +77,12 @@ class Predictor:
         except SafetensorError as error:
             raise ValueError(f"{name}: the weights file is damaged ({error}); copy or train it again.") from None
         except OSError as error:
-            raise OSError(f"{name}: {_first_sentence(error)}") from None
+            if Path(name).exists():
+                raise OSError(f"{name}: {_first_sentence(error)}") from None
+            raise OSError(
+                f"{name}: there is no folder of that name here, and no such model could be fetched from the Hub "
+                f"({_first_sentence(error)}); check the path, or the id and the connection."
+            ) from None
         except ValueError as error:
             raise ValueError(f"{name} is no model for images that can be loaded: {_first_sentence(error)}") from None
         except (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:

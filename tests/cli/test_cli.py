@@ -174,6 +174,21 @@ def test_what_runs_in_one_process_is_not_started_in_several(
     assert together == {"train", "search", "simulate", "evaluate"}
 
 
+def test_scripts_are_commands_under_their_own_names(
+    repository_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run: list[str] = []
+    monkeypatch.setattr(cli, "_run", lambda name, _: run.append(name))
+    for script in sorted((repository_root / "scripts").glob("*.py")):
+        for word in (script.stem, script.stem.replace("_", "-")):
+            run.clear()
+            cli.main([word])
+            assert f'run_as_script("{run[0]}")' in script.read_text(encoding="utf-8")
+    for word in ("", "_", "import-datasets"):
+        assert cli.main([word]) == 2
+    assert "is not a command" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_an_interruption_promises_what_is_so(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

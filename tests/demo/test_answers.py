@@ -21,11 +21,11 @@ from deeplense_hf.demo.answers import ModelAnswer, Models, Quantity, answers_for
 from deeplense_hf.demo.app import released_models
 from deeplense_hf.demo.examples import example_files
 from deeplense_hf.demo.lens_sliders import DrawnLens, draw_lens, unlike_training
-from deeplense_hf.demo.pictures import STRETCHES, shown_image, shown_occlusion, shown_pair, tint_scale
+from deeplense_hf.demo.pictures import STRETCHES, difference_scale, shown_image, shown_occlusion, shown_pair, tint_scale
 from deeplense_hf.demo.subjects import DroppedFile, parse_bands, parse_pixel_scale, subject_of
 from deeplense_hf.demo.tables import answer_table, rounded
 from deeplense_hf.demo.uploads import UploadedImage, read_uploads
-from deeplense_hf.demo.words import answers_html, note_html, occlusion_html, quantity_sentence
+from deeplense_hf.demo.words import answers_html, filled_html, note_html, occlusion_html, quantity_sentence
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map, seen_window
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import DeepLenseImageProcessor
@@ -246,6 +246,34 @@ def test_models_get_pictures_in_the_order_of_their_bands(
     assert answered("red.png") == pytest.approx((right,) * 3, abs=1e-3)
     assert answered("bands.npy") == pytest.approx((right,) * 3, abs=1e-3)
     assert answered("red.png", "0, 1, 2") == pytest.approx((wrong,) * 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+@pytest.mark.parametrize("is_picture", [True, False])
+def test_every_stretch_shows_colours(stretch: str, is_picture: bool) -> None:
+    image = np.zeros((3, 32, 32), np.float32) + np.float32([[[5]], [[7]], [[9]]])
+    # the first band of a picture is red, the first of the sky the shortest wavelength
+    image[0, 8:16] += 100
+    image[:, 0, 0] = np.nan
+    shown = shown_image(image, stretch, is_picture=is_picture)
+    rows = shown.shape[0] // 32
+    bright = shown[12 * rows if is_picture else -12 * rows, -1]
+    assert bright.argmax() == (0 if is_picture else 2)
+    assert bright.max() > 100
+    assert shown[20 * rows if is_picture else -20 * rows, -1].max() < 60
+    assert np.ptp(shown_image(image[:1], stretch)) > 100
+
+
+def test_a_difference_is_shown_in_its_scale() -> None:
+    seen = np.zeros((10, 10), np.float32)
+    seen[2:5, 2:5] = 1
+    filled = seen.copy()
+    assert difference_scale((seen, filled)) == 0.25
+    filled[0, 0] = 0.5
+    assert difference_scale((seen, filled)) == pytest.approx(0.5)
+    assert "-0.50, seen fainter" in filled_html((seen, filled))
+    red, _, blue = shown_pair((seen, filled))[-1, -450].astype(int)
+    assert blue > red
 
 
 def test_bands_and_pixel_scale_are_read(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_bad_images_are_refused(save_model: Callable, images: np.ndarray, messag
 def test_incomplete_folders_are_refused(save_model: Callable, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no such model folder"):
         Predictor.from_pretrained(tmp_path / "nowhere")
-    with pytest.raises(OSError, match="no-such-user/no-such-model"):
+    with pytest.raises(OSError, match="no-such-user/no-such-model: there is no folder of that name here, and no such"):
         Predictor.from_pretrained("no-such-user/no-such-model")
     empty = tmp_path / "empty"
     empty.mkdir()
