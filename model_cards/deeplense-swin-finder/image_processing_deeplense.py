@@ -23,6 +23,7 @@ class DeepLenseImageProcessorKwargs(TypedDict, total=False):
     background: str
     border_width: int
     target_pixel_scale: float | None
+    learnt_pixel_scale: float | None
     do_center_crop: bool | None
     crop_size: Any
     do_resize: bool | None
@@ -43,6 +44,10 @@ class DeepLenseImageProcessorKwargs(TypedDict, total=False):
 _SERVICE = frozenset({"auto_map", "feature_extractor_type", "image_processor_type", "processor_class"})
 
 
+# a model whose lenses are all of one size is lost at 3%
+_LIKE_SCALE = 0.02
+
+
 class DeepLenseImageProcessor(PilBackend):
     """Prepare raw lens images: choose bands, fill holes, subtract background, crop, resize, stretch, normalise.
 
@@ -53,7 +58,8 @@ class DeepLenseImageProcessor(PilBackend):
         **kwargs: `colour_bands`, which band of an image, counted from 0 before `bands` are chosen, the red, the green
             and the blue channel of a colour picture is, as (2, 1, 0) of a model of the bands g, r, i: PIL images and
             picture files are brought to that order, arrays and tensors never are, and None takes channels as bands.
-            The options of `ImageOperations`, explained there: `bands`, `num_channels`, `background`,
+            `learnt_pixel_scale`, that of the images which a model learnt from [arcsec/pixel]; it changes no number, see
+            `doubt_about`. The options of `ImageOperations`, explained there: `bands`, `num_channels`, `background`,
             `border_width`, `target_pixel_scale`, `crop_size`, `size` (both a side, a pair or a dict of height and
             width), `resample`, `stretch`, `softening`, `softening_unit`, `normalisation`, `image_mean`, `image_std`,
             `per_band`; and `do_center_crop` and `do_resize`, on where a size is given unless turned off.
@@ -71,6 +77,7 @@ class DeepLenseImageProcessor(PilBackend):
     background = "none"
     border_width = 4
     target_pixel_scale: float | None = None
+    learnt_pixel_scale: float | None = None
     do_center_crop: bool | None = None
     crop_size: Any = None
     do_resize: bool | None = None
@@ -93,6 +100,8 @@ class DeepLenseImageProcessor(PilBackend):
             )
         super().__init__(**kwargs)
         _check_colour_bands(self.colour_bands)
+        if self.learnt_pixel_scale is not None and not self.learnt_pixel_scale > 0:
+            raise ValueError(f"learnt_pixel_scale={self.learnt_pixel_scale} must be positive [arcsec/pixel].")
         self._operations()
 
     def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
@@ -161,6 +170,34 @@ class DeepLenseImageProcessor(PilBackend):
         if pixel_scale is None:
             raise ValueError(f"target_pixel_scale={self.target_pixel_scale} needs the images' pixel_scale.")
         return scaled_size((height, width), pixel_scale, operations.target_pixel_scale)
+
+    def doubt_about(self, height: int, width: int, pixel_scale: float | None) -> str | None:
+        """Say why an image is unlike those that the model learnt from, as far as its size and scale tell.
+
+        Args:
+            height: Height of the raw image [pixels].
+            width: Width of the raw image [pixels].
+            pixel_scale: Its pixel scale [arcsec/pixel]; None where unknown.
+
+        Returns:
+            A sentence; None where there is no such reason.
+        """
+        operations, learnt = self._operations(), self.learnt_pixel_scale
+        if operations.target_pixel_scale is not None:
+            return None
+        known = pixel_scale is not None and learnt is not None
+        if known and abs(pixel_scale / learnt - 1) > _LIKE_SCALE:  # type: ignore[operator] # neither is None
+            return (
+                f"the image has {pixel_scale:.3g} arcsec per pixel, but the model learnt from images of {learnt:.3g}, "
+                "so that its answer means little; resample the image first."
+            )
+        crop = operations.crop_size
+        if crop is not None and (height < crop[0] or width < crop[1]):
+            return (
+                f"the image has {height}x{width} pixels, but the model looks at {crop[0]}x{crop[1]}; the rest is "
+                "filled up, so that its answer means little."
+            )
+        return None
 
     def _operations(self, **overrides: Any) -> ImageOperations:
         """Collect and check the options, of this processor or of one call."""

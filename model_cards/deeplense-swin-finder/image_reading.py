@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from .image_files import read_image
+from .pictures import picture_array
 
 LAYOUTS = ("channels_first", "channels_last")
 # an axis that is longer holds rows or columns, not bands
@@ -33,8 +34,6 @@ _MOST_BANDS = 16
 _SMALLEST_SIDE = 8
 # of a band, that may be missing
 _MOST_MISSING = 0.5
-# modes whose numbers are brightness; others (palettes, transparency, inks) become colours
-_BRIGHTNESS_MODES = ("1", "L", "I", "F", "RGB")
 
 
 def iterate_images(images: Any, layout: str | None = None) -> Iterator[Any]:
@@ -42,7 +41,7 @@ def iterate_images(images: Any, layout: str | None = None) -> Iterator[Any]:
 
     Args:
         images: One image (array or tensor, nested lists of numbers, PIL image, path), several in an array, see above,
-            or lists of these.
+            or lists, other sequences and iterators of these.
         layout: Where the bands of 3-D arrays are; one that is given makes them one image.
 
     Yields:
@@ -65,10 +64,25 @@ def iterate_images(images: Any, layout: str | None = None) -> Iterator[Any]:
         yield images
     elif isinstance(images, np.ndarray | torch.Tensor):
         yield from _split(images, layout)
+    elif holds_images(images):
+        for image in images:
+            yield from iterate_images(image, layout)
     else:
         raise ValueError(
             f"an image is a NumPy array, a torch tensor, a PIL image or a path of a file, not {type(images).__name__}."
         )
+
+
+def holds_images(images: Any) -> bool:
+    """Tell whether something is a sequence or an iterator of images, such as a column of a data set.
+
+    Args:
+        images: No array, tensor or PIL image.
+
+    Returns:
+        False for texts and bytes, which are sequences too.
+    """
+    return isinstance(images, Sequence | Iterator) and not isinstance(images, str | bytes | bytearray | memoryview)
 
 
 def is_numbers(images: Any) -> bool:
@@ -231,8 +245,7 @@ def to_tensor(image: Any, layout: str | None = None, colour_bands: Sequence[int]
         ValueError: If it holds no numbers or no pixel, or the bands cannot be told.
     """
     if isinstance(image, Image.Image):
-        bright = image.mode in _BRIGHTNESS_MODES or image.mode.startswith("I;16")
-        image = np.array(image if bright else image.convert("RGB"))
+        image = picture_array(image)
         if image.ndim == 3:
             image = in_band_order(np.moveaxis(image, -1, 0), colour_bands)
         layout = "channels_first"
