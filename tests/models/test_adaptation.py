@@ -164,7 +164,7 @@ def test_what_cannot_be_adapted_is_refused(tmp_path: Path, folders: dict[str, Pa
     (pickled / "config.json").write_text((folders["vit"] / "config.json").read_text())
     torch.save({}, pickled / "pytorch_model.bin")
     assert weights.exists()
-    with pytest.raises(OSError, match="cannot be loaded as a vision model with safetensors"):
+    with pytest.raises(ValueError, match=r"pickled has no model\.safetensors"):
         adapt_pretrained(str(pickled), DeepLenseBackboneForImageClassification, 1)
     BertModel(
         BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
