@@ -249,29 +249,25 @@ class _Pages:
 
     Args:
         picture: As PIL opens it.
-        pages: Numbers of the pages.
 
     Raises:
-        UnfitPictureError: If they differ in size or kind.
+        UnfitPictureError: If its images differ in size or kind.
     """
 
-    def __init__(self, picture: Any, pages: list[int]) -> None:
-        from deeplense_hf.models.pictures import UnfitPictureError
+    def __init__(self, picture: Any) -> None:
+        from deeplense_hf.models.pictures import UnfitPictureError, iterate_pages
 
-        self._picture, self._pages = picture, pages
-        # before one is read, which turns it the right way up
-        if len({self._kind(page) for page in pages}) > 1:
-            raise UnfitPictureError(f"its {len(pages)} images differ in size or kind; save each as a file of its own")
-        first = _bands(picture, pages[0])
-        self.shape, self.dtype = (len(pages), *first.shape), first.dtype
+        # before any is read, which turns it the right way up
+        found = [(page, (picture.size, picture.mode)) for page in iterate_pages(picture)]
+        if len({kind for _, kind in found}) > 1:
+            raise UnfitPictureError(f"its {len(found)} images differ in size or kind; save each as a file of its own")
+        self._picture, self._pages = picture, [page for page, _ in found]
+        first = _bands(picture, self._pages[0])
+        self.shape, self.dtype = (len(found), *first.shape), first.dtype
 
     def __getitem__(self, part: slice) -> Iterator[np.ndarray]:
         """Read the images of a range one by one, so that those in front of a damaged one are read."""
         return (_bands(self._picture, page) for page in self._pages[part])
-
-    def _kind(self, page: int) -> tuple[Any, ...]:
-        self._picture.seek(page)
-        return self._picture.size, self._picture.mode
 
 
 def _bands(picture: Any, page: int) -> np.ndarray:
@@ -286,11 +282,11 @@ def _bands(picture: Any, page: int) -> np.ndarray:
 def _open_picture(path: Path) -> Iterator[OpenFile]:
     import PIL.Image
 
-    from deeplense_hf.models.pictures import PICTURE_FORMATS, UnfitPictureError, iterate_pages
+    from deeplense_hf.models.pictures import PICTURE_FORMATS, UnfitPictureError
 
     try:
         with PIL.Image.open(path, formats=PICTURE_FORMATS) as picture:
-            images = _Pages(picture, list(iterate_pages(picture)))
+            images = _Pages(picture)
             coloured = images.shape[1] == 3
             yield OpenFile(images, red_first=coloured)
     except UnfitPictureError as error:
