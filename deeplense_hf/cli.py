@@ -8,6 +8,7 @@ line wins, unknown keys are refused). Only the room of the chosen command is imp
 import dataclasses
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ class Command:
         heavy_options: Further dataclasses, many or expensive to import; `--help` leaves them to `--help_all`.
         advanced: Single options that `--help` leaves to `--help_all`.
         to_go_on: What is said after an interruption of a command that keeps what is finished; others begin again.
+        instead: What to do instead where a launcher started several processes; None of a command that shares its work
+            among them, or says so itself.
         script: Name of the file of `scripts` that runs it, where it is another one; it is understood as well.
     """
 
@@ -40,6 +43,7 @@ class Command:
     heavy_options: tuple[str, ...] = ()
     advanced: tuple[str, ...] = ()
     to_go_on: str = ""
+    instead: str | None = "start it once, without torchrun or accelerate launch"
     script: str = ""
 
 
@@ -66,6 +70,7 @@ COMMANDS: dict[str, Command] = {
             "cpu_threads",
         ),
         to_go_on="checkpoints are kept, run the command with --resume_from_checkpoint to go on",
+        instead=None,
     ),
     "search": Command(
         "search the training options of the best validation score",
@@ -73,12 +78,14 @@ COMMANDS: dict[str, Command] = {
         ("deeplense_hf.training.search_options:SearchOptions",),
         (*_TRAIN_OPTIONS, *_TRAIN_HEAVY_OPTIONS),
         to_go_on=_AGAIN,
+        instead=None,
     ),
     "simulate": Command(
         "simulate a population of strong lenses as a data set",
         "deeplense_hf.data.simulate:simulate",
         ("deeplense_hf.data.simulate:SimulateOptions",),
         to_go_on=_AGAIN,
+        instead=None,
     ),
     "import": Command(
         "turn original lens files, also in archives, into a data set",
@@ -90,6 +97,7 @@ COMMANDS: dict[str, Command] = {
         "measure a trained model on a data set: metrics.json and figures",
         "deeplense_hf.evaluation.run:evaluate",
         ("deeplense_hf.evaluation.run:EvaluateOptions",),
+        instead=None,
         script="evaluate_model",
     ),
     "ensemble": Command(
@@ -102,6 +110,7 @@ COMMANDS: dict[str, Command] = {
         "deeplense_hf.inference.predict:predict",
         ("deeplense_hf.inference.predict:PredictOptions",),
         to_go_on=_AGAIN,
+        instead="start it without torchrun or accelerate launch, or split --input among runs with an --output each",
     ),
     "app": Command(
         "serve a page where models answer for lenses you drop or draw",
@@ -147,6 +156,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # took 0.6 s instead of 1 to 4 s, at the price of roughly a quarter on idle ones, where OMP_WAIT_POLICY=ACTIVE wins.
     # Read by OpenMP when torch is imported, hence here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names of files need not be text, and a line that cannot be printed is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -166,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         to_go_on = COMMANDS[name].to_go_on
         return _say_error(f"interrupted; {to_go_on}." if to_go_on else "interrupted.", status=130)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError, MemoryError) as error:
         if os.environ.get(TRACE_VARIABLE):
             raise
         return _say_error(_one_sentence(error), status=1)
@@ -184,8 +196,17 @@ def _run(name: str, words: list[str]) -> int:
         _parser(name, command.options + command.heavy_options).print_help()
         return 0
     options = parse_options(name, words)
+    _check_processes(name)
     status = _load(command.function)(*options)
     return int(status or 0)
+
+
+def _check_processes(name: str) -> None:
+    """Refuse what a launcher started several times, if each of its processes would do all of the work."""
+    processes = os.environ.get("WORLD_SIZE", "") if "RANK" in os.environ else ""
+    instead = COMMANDS[name].instead
+    if instead and processes.isdecimal() and int(processes) > 1:
+        raise ValueError(f"{name} runs in one process, but a launcher started {processes}; {instead}.")
 
 
 def parse_options(name: str, words: Sequence[str]) -> tuple[Any, ...]:
@@ -261,6 +282,9 @@ def _overview() -> str:
 
 def _one_sentence(error: BaseException) -> str:
     """What went wrong, on one line, whoever raised it."""
+    if isinstance(error, RuntimeError | MemoryError):
+        what_failed = _load("deeplense_hf.inference.shortages:what_failed")
+        return f"{what_failed(error)} Set {TRACE_VARIABLE}=1 to see where."
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}{error.strerror}"

@@ -8,6 +8,7 @@ import importlib.util
 import re
 import sys
 import types
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -36,6 +37,7 @@ else:
     HfArgumentParser = _hf_argument_parser()
 
 
+_ALTERNATIVES = (typing.Union, types.UnionType)
 # characters; longer ones stand in the text
 _WIDEST_CHOICES = 60
 
@@ -146,9 +148,12 @@ class OptionParser(HfArgumentParser):
                 class refuses its values.
             FileNotFoundError: If the YAML file does not exist.
         """
-        finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
         finder.add_argument("--config")
-        found, _ = finder.parse_known_args(list(words))
+        try:
+            found, _ = finder.parse_known_args(list(words))
+        except argparse.ArgumentError as error:
+            self.error(str(error))
         if found.config:
             self._use_yaml(Path(found.config))
         self._check_spelling(words)
@@ -190,18 +195,34 @@ class OptionParser(HfArgumentParser):
         """
         action = self._action(path, name)
         allowed = list(action.choices) if action.choices else []
-        may_be_absent = value is None and action.default is None
+        may_be_absent = value is None and action.default is None and not action.required
         if allowed and value not in allowed and not may_be_absent:
             raise ValueError(f"{path}: {name}={value!r} is not one of {', '.join(map(repr, allowed))}.")
-        if value is None or isinstance(value, dict):
+        if may_be_absent or (isinstance(value, dict) and self._may_hold(name, dict)):
             return value
+        if value is None:
+            raise ValueError(f"{path}: {name} has no value; give one, or leave the line out.")
+        takes_several = action.nargs in ("+", "*")
+        kind = getattr(action.type, "__name__", "").replace("string_to_bool", "bool")
+        if isinstance(value, list) and not takes_several and not self._may_hold(name, list):
+            raise ValueError(f"{path}: {name}={value!r} is a list, but one value of type {kind} is taken.")
         items = value if isinstance(value, list) else [value]
         try:
             typed = [_typed(action.type, item) for item in items]
         except (TypeError, ValueError, argparse.ArgumentTypeError):
-            kind = getattr(action.type, "__name__", "").replace("string_to_bool", "bool")
-            raise ValueError(f"{path}: {name}={value!r} is not of type {kind}.") from None
-        return typed if isinstance(value, list) or action.nargs == "+" else typed[0]
+            wanted = f"a list of type {kind}" if takes_several else f"of type {kind}"
+            raise ValueError(f"{path}: {name}={value!r} is not {wanted}.") from None
+        return typed if isinstance(value, list) or takes_several else typed[0]
+
+    def _may_hold(self, name: str, container: type) -> bool:
+        """Whether the declared type of an option is or includes lists or mappings."""
+        for option_class in self.option_classes:
+            hint = typing.get_type_hints(option_class).get(name)
+            if hint is not None:
+                # of alternatives such as dict | str | None any
+                choices = typing.get_args(hint) if typing.get_origin(hint) in _ALTERNATIVES else (hint,)
+                return any((typing.get_origin(choice) or choice) is container for choice in choices)
+        return False
 
     def _action(self, path: Path, name: str) -> argparse.Action:
         """Return the option of a name; of a flag with a `--no_` form the positive one, which knows its type."""
@@ -219,9 +240,11 @@ class OptionParser(HfArgumentParser):
 
 def _typed(kind: Any, value: Any) -> Any:
     """Give a value of YAML the type of an option, if nothing is lost by it."""
+    if value is None or isinstance(value, list | dict):
+        raise TypeError(value)
     if getattr(kind, "__name__", "") == "string_to_bool":
         return kind(str(value))
-    if not isinstance(kind, type) or isinstance(value, dict):
+    if not isinstance(kind, type):
         return value
     if kind in (int, float) and isinstance(value, bool):
         raise TypeError(value)

@@ -8,8 +8,9 @@ repository. Files that are there already as they are here are not sent again, so
 connection and does nothing once all is there. --create_pr opens a pull request, --revision pushes to a branch,
 --delete_absent removes what the folder does not hold.
 
-Only kinds of files that releases are made of are published: pickles in any dress, links, and files with access tokens
-or private keys are refused. A folder goes to the repository that its card names and to no other.
+Only kinds of files that releases are made of are published, and only if they are what their names say: pickles in any
+dress, links, and files with access tokens, passwords or private keys are refused. A folder goes to the repository that
+its card names and to no other.
 
 Options: python scripts/push_to_hub.py --help
 """

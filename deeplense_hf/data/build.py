@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .file_names import name_bytes
 from .records import RecordBatch, as_table
 from .schema import IMAGE, SPLITS
 from .staging import move_into_place, temporary_sibling
@@ -124,7 +125,7 @@ def fingerprint_of(choices: Iterable[str], code: Iterable[Path]) -> str:
     """
     digest = hashlib.blake2b(digest_size=6)
     for choice in choices:
-        digest.update(choice.encode() + b"\n")
+        digest.update(name_bytes(choice) + b"\n")
     for path in sorted(code):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .build import SplitPlan
+from .file_names import printable
 from .readers import READERS, LensImage, UnreadableImage, find_image_files, iterate_images
 from .records import RecordBatch
 from .schema import (
@@ -34,11 +35,11 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class FoundFile:
-    """An image file of the source.
+    r"""An image file of the source.
 
     Attributes:
         path: The file.
-        inner: Its name relative to the source.
+        inner: Its name relative to the source, with `\xff` for a byte that is not UTF-8.
         class_name: Class by folder, None where no folder says it.
         split: Split by folder, None where no folder says it.
     """
@@ -237,7 +238,7 @@ def _read_files(files: Iterable[FoundFile], collection: Collection, labelled: bo
         for image in _images_of(file.path):
             number = image.source_file.removeprefix(file.path.name)
             if isinstance(image, UnreadableImage):
-                collection.rejected.append(Rejected(file.inner + number, image.reason))
+                collection.rejected.append(Rejected(file.inner + number, printable(image.reason)))
             else:
                 collection.items.append(_spool(image, file, number, spooled, collection.folder))
 
@@ -246,7 +247,7 @@ def _found_files(root: Path, name: str, aliases: Mapping[str, str], unlabelled: 
     """Say of every image file where it belongs."""
     found = []
     for path in find_image_files([root]):
-        inner = path.name if root.is_file() else path.relative_to(root).as_posix()
+        inner = printable(path.name if root.is_file() else path.relative_to(root).as_posix())
         class_name, split = place_of((name, *Path(inner).parts[:-1]), aliases)
         found.append(FoundFile(path, inner, None if unlabelled else class_name, split))
     return found

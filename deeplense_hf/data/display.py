@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+COLOUR_BANDS = (2, 1, 0)
+"""Which of three bands ordered by wavelength red, green and blue of a picture are; simulated ones are so ordered."""
 COLOUR_MAP = "inferno"
 """Perceptually uniform."""
 MISSING = "#5f7f8f"
@@ -45,7 +47,7 @@ def display_colours(image: NDArray[np.floating]) -> NDArray[np.uint8]:
     top = float(np.quantile(mean, 0.998))
     if top <= 0:
         top = float(np.abs(mean).max()) or 1.0
-    blue, green, red = bands / top
+    red, green, blue = (bands / top)[list(COLOUR_BANDS)]
     picture: NDArray[np.uint8] = make_lupton_rgb(red, green, blue, minimum=-0.02, stretch=_LUPTON_STRETCH, Q=_LUPTON_Q)
     return picture
 

@@ -17,8 +17,9 @@ from deeplense_hf.simulation.galaxy_stamps import GalaxyStamps, content_identifi
 from deeplense_hf.simulation.hubble_deep_field import hubble_deep_field_cut_outs, hubble_deep_field_galaxies
 
 from .contact_sheet import contact_sheet
+from .file_names import printable
 from .layouts import bands_first, check_image
-from .readers import UnreadableImage, find_image_files, iterate_images
+from .readers import PICTURE_ENDINGS, UnreadableImage, find_image_files, iterate_images
 
 HUBBLE_DEEP_FIELD = "hubble_deep_field"
 DEFAULT_DATASET = "matthieulel/galaxy10_decals"
@@ -31,7 +32,6 @@ DEFAULT_MAX_GALAXIES = 1000
 FloatArray = NDArray[np.float64]
 
 _IMAGE_COLUMNS = ("image", "images", "img", "picture", "data")
-_PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 _DATA_SET_ENDINGS = (".parquet", ".arrow")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _DETECTION_SIGMA = 4.0
@@ -212,8 +212,8 @@ def _file_pictures(path: Path) -> Iterator[tuple[str, NDArray[np.floating], floa
                 if isinstance(read, UnreadableImage):
                     _log.warning("%s", read.reason)
                     continue
-                name = (file.parent.relative_to(root) / read.source_file).as_posix()
-                coloured = file.suffix.lower() in _PICTURE_ENDINGS or _is_colour_picture(read.image)
+                name = printable((file.parent.relative_to(root) / read.source_file).as_posix())
+                coloured = file.suffix.lower() in PICTURE_ENDINGS or _is_colour_picture(read.image)
                 yield name, _blue_first(read.image, coloured), read.pixel_scale
         except ValueError as error:
             _log.warning("%s", error)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .archives import archive_stem, is_archive, unpack
+from .file_names import printable
 from .schema import CLASS_ALIASES, normalise_name
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _write(options: ImportOptions, collection: "Collection", mark: str, output_d
     shape = collection.shape
     names = list(collection.class_names)
     # the last part only, for data sets are published and the rest of a local path is nobody's business
-    source = Path(options.source).expanduser().resolve().name
+    source = printable(Path(options.source).expanduser().resolve().name)
     counts = {}
     for split, rows in splits.items():
         found = Counter(collection.items[row].class_name or "" for row in rows)

@@ -14,7 +14,9 @@ from datasets import Array3D, Dataset, DatasetDict, load_dataset
 from numpy.typing import NDArray
 
 from .build import is_dataset_folder
-from .schema import IMAGE, LABEL, PIXEL_SCALE, SYSTEM_ID, UNLABELLED
+from .display import COLOUR_BANDS
+from .readers import PICTURE_ENDINGS
+from .schema import IMAGE, LABEL, PIXEL_SCALE, SOURCE_FILE, SYSTEM_ID, UNLABELLED
 
 DEFAULT_IMAGES_PER_CLASS = 1000
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -226,6 +228,13 @@ class LensImageDecoder:
         unknown = unknown if self._indices is None else unknown[self._indices]
         # words that no system is called, as it might be by a number
         return np.where(unknown, [f"row {row} without a system" for row in range(len(self))], known)
+
+    @property
+    def red_first(self) -> NDArray[np.bool_]:
+        """Whether each row's bands are red, green and blue of the picture that it was imported from, `(rows,)`."""
+        if self.shape[0] != len(COLOUR_BANDS) or SOURCE_FILE not in self.dataset.column_names:
+            return np.zeros(len(self), dtype=bool)
+        return np.array([str(file).lower().endswith(PICTURE_ENDINGS) for file in self.column(SOURCE_FILE)], dtype=bool)
 
     def column(self, name: str) -> NDArray[Any]:
         """Return a column beside the images.

@@ -34,6 +34,7 @@ class LensImage:
         parameters: Physical parameters the file holds, by name of `schema.PHYSICAL_PARAMETERS`.
         pixel_scale: [arcsec/pixel], if the file says it.
         instrument: Camera, if the file says it.
+        red_first: Whether its bands are the red, green and blue of a colour picture.
     """
 
     image: np.ndarray
@@ -41,6 +42,7 @@ class LensImage:
     parameters: dict[str, float] = field(default_factory=dict)
     pixel_scale: float | None = None
     instrument: str | None = None
+    red_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ class OpenFile:
         array: Its images: an array, a mapped file or an HDF5 data set.
         pixel_scale: [arcsec/pixel], if the file says it.
         instrument: Camera, if the file says it.
+        red_first: As of a `LensImage`.
     """
 
     array: Any
     pixel_scale: float | None = None
     instrument: str | None = None
+    red_first: bool = False
 
 
 def find_image_files(paths: Iterable[Path]) -> list[Path]:
@@ -158,7 +162,7 @@ def iterate_images(
             except UnreadableImageError as error:
                 yield UnreadableImage(name, str(error))
                 continue
-            yield LensImage(checked, name, parameters, opened.pixel_scale, opened.instrument)
+            yield LensImage(checked, name, parameters, opened.pixel_scale, opened.instrument, opened.red_first)
 
 
 def reader_of(path: Path) -> "Reader":
@@ -240,24 +244,59 @@ def _open_npz(path: Path) -> Iterator[OpenFile]:
     yield OpenFile(load_npz(path, choose_image(npz_shapes(path), path.name)))
 
 
+class _Pages:
+    """The images of a picture file as an array `(images, bands, height, width)` that is read along its first axis.
+
+    Args:
+        picture: As PIL opens it.
+        pages: Numbers of the pages.
+
+    Raises:
+        UnfitPictureError: If they differ in size or kind.
+    """
+
+    def __init__(self, picture: Any, pages: list[int]) -> None:
+        from deeplense_hf.models.pictures import UnfitPictureError
+
+        self._picture, self._pages = picture, pages
+        # before one is read, which turns it the right way up
+        if len({self._kind(page) for page in pages}) > 1:
+            raise UnfitPictureError(f"its {len(pages)} images differ in size or kind; save each as a file of its own")
+        first = _bands(picture, pages[0])
+        self.shape, self.dtype = (len(pages), *first.shape), first.dtype
+
+    def __getitem__(self, part: slice) -> Iterator[np.ndarray]:
+        """Read the images of a range one by one, so that those in front of a damaged one are read."""
+        return (_bands(self._picture, page) for page in self._pages[part])
+
+    def _kind(self, page: int) -> tuple[Any, ...]:
+        self._picture.seek(page)
+        return self._picture.size, self._picture.mode
+
+
+def _bands(picture: Any, page: int) -> np.ndarray:
+    """Return a page of a picture file, `(bands, height, width)`."""
+    from deeplense_hf.models.pictures import picture_array, read_page
+
+    pixels = picture_array(read_page(picture, page))
+    return np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[None]
+
+
 @contextmanager
 def _open_picture(path: Path) -> Iterator[OpenFile]:
     import PIL.Image
 
-    from deeplense_hf.models.fits_images import MOST_NUMBERS
-    from deeplense_hf.models.image_files import PICTURE_FORMATS
+    from deeplense_hf.models.pictures import PICTURE_FORMATS, UnfitPictureError, iterate_pages
 
     try:
         with PIL.Image.open(path, formats=PICTURE_FORMATS) as picture:
-            if math.prod(picture.size) * len(picture.getbands()) > MOST_NUMBERS:
-                size = f"{picture.width} x {picture.height}"
-                raise UnreadableImageError(f"{path.name} has {size} pixels; cut the lens out.")
-            plain = picture.mode in ("1", "L", "F", "I", "RGB") or picture.mode.startswith("I;16")
-            # palettes and transparency become colours
-            pixels = np.asarray(picture if plain else picture.convert("RGB"))
+            images = _Pages(picture, list(iterate_pages(picture)))
+            coloured = images.shape[1] == 3
+            yield OpenFile(images, red_first=coloured)
+    except UnfitPictureError as error:
+        raise UnreadableImageError(f"{path.name}: {error}.") from None
     except PIL.Image.DecompressionBombError as error:
         raise UnreadableImageError(f"{path.name} is refused: {error}") from None
-    yield OpenFile(np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels)
 
 
 @contextmanager
@@ -330,6 +369,7 @@ def _open_hdf5(path: Path) -> Iterator[OpenFile]:
 
 
 Reader = Callable[[Path], AbstractContextManager[OpenFile]]
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 READERS: dict[str, Reader] = {
     ".npy": _open_npy,
@@ -340,9 +380,5 @@ READERS: dict[str, Reader] = {
     ".fit": _open_fits,
     ".h5": _open_hdf5,
     ".hdf5": _open_hdf5,
-    ".jpg": _open_picture,
-    ".jpeg": _open_picture,
-    ".png": _open_picture,
-    ".tif": _open_picture,
-    ".tiff": _open_picture,
+    **dict.fromkeys(PICTURE_ENDINGS, _open_picture),
 }

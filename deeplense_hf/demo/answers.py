@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from deeplense_hf.data.schema import COLUMNS, LABEL_SETS, class_with
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
 from deeplense_hf.inference.predictor import Predictor, count
+from deeplense_hf.inference.shortages import FAILURES, what_failed
+from deeplense_hf.models.image_reading import in_band_order
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
@@ -147,7 +149,11 @@ def names_of(places: Sequence[str]) -> dict[str, str]:
 
 
 def answers_for(
-    models: Models, names: Sequence[str], image: NDArray[np.float32], pixel_scale: float | None
+    models: Models,
+    names: Sequence[str],
+    image: NDArray[np.float32],
+    pixel_scale: float | None,
+    red_first: bool = False,
 ) -> list[ModelAnswer]:
     """Ask models about an image.
 
@@ -156,6 +162,7 @@ def answers_for(
         names: Those to ask.
         image: Raw image, `(bands, height, width)`.
         pixel_scale: [arcsec/pixel], None where unknown.
+        red_first: Whether it is a colour picture, whose bands each model gets in its own order.
 
     Returns:
         The answer of each; a model that cannot answer for this image says why.
@@ -163,10 +170,28 @@ def answers_for(
     found = []
     for name in names:
         try:
-            found.append(ModelAnswer(name, **_answer(models[name], image, pixel_scale)))
+            own = in_own_order(models[name], image, red_first)
+            found.append(ModelAnswer(name, **_answer(models[name], own, pixel_scale)))
         except ValueError as error:
             found.append(ModelAnswer(name, refused=" ".join(str(error).split())))
+        except FAILURES as error:
+            found.append(ModelAnswer(name, refused=what_failed(error)))
     return found
+
+
+def in_own_order(predictor: Predictor, images: NDArray[np.float32], red_first: bool) -> NDArray[np.float32]:
+    """Bring colour pictures to the order of a model's bands.
+
+    Args:
+        predictor: The model.
+        images: Raw images, `(..., bands, height, width)`.
+        red_first: Whether they are colour pictures; else nothing is done.
+
+    Returns:
+        The images.
+    """
+    ordered: NDArray[np.float32] = in_band_order(images, predictor.colour_bands if red_first else None)
+    return ordered
 
 
 def asked(predictor: Predictor, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> Arrays:
@@ -223,7 +248,11 @@ def takers_note(models: Models, answers: Sequence[ModelAnswer], image: NDArray[n
 
 
 def explanation_for(
-    models: Models, names: Sequence[str], image: NDArray[np.float32], pixel_scale: float | None
+    models: Models,
+    names: Sequence[str],
+    image: NDArray[np.float32],
+    pixel_scale: float | None,
+    red_first: bool = False,
 ) -> tuple[str, Occlusion] | None:
     """Explain the answer of the first classifier that answers for an image.
 
@@ -232,6 +261,7 @@ def explanation_for(
         names: Those to try, in this order.
         image: Raw image, `(bands, height, width)`.
         pixel_scale: [arcsec/pixel], None where unknown.
+        red_first: As in `answers_for`.
 
     Returns:
         The model's name and how its answer changes under covers; None where none classifies the image.
@@ -239,8 +269,9 @@ def explanation_for(
     for name in names:
         if name in models.classifiers:
             try:
-                return name, occlusion_map(models[name], image, pixel_scale=pixel_scale)
-            except ValueError:
+                own = in_own_order(models[name], image, red_first)
+                return name, occlusion_map(models[name], own, pixel_scale=pixel_scale)
+            except (ValueError, *FAILURES):
                 # its answer says why it refuses the image
                 continue
     return None

@@ -106,6 +106,7 @@ def _launch(page: "gradio.Blocks", folder: Path, host: str | None, port: int | N
     """
     from starlette.middleware import Middleware
 
+    from .request_bodies import RequestBodies
     from .storage_bound import StorageBound
     from .uploads import LARGEST_FILE
 
@@ -120,7 +121,7 @@ def _launch(page: "gradio.Blocks", folder: Path, host: str | None, port: int | N
             prevent_thread_lock=True,
             # with it, uploads may go to processes that know no bound
             ssr_mode=False,
-            app_kwargs={"middleware": [Middleware(StorageBound, folder=folder)]},
+            app_kwargs={"middleware": [Middleware(StorageBound, folder=folder), Middleware(RequestBodies)]},
         )
     except OSError:
         raise OSError(f"port {port} of {host} cannot be listened on; choose another --port or --host.") from None

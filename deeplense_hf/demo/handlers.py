@@ -1,6 +1,7 @@
 """What happens when something on the page is moved, dropped or clicked."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import gradio
 
 from deeplense_hf.inference.predictor import count
 
-from .answers import Models, answers_for, explanation_for, takers_note
+from .answers import ModelAnswer, Models, answers_for, explanation_for, takers_note
 from .lens_sliders import DrawnLens
 from .pictures import shown_image, shown_occlusion, shown_pair
 from .subjects import DroppedFile, Source, Subject, parse_bands, parse_pixel_scale, subject_of
@@ -59,8 +60,8 @@ class Handlers:
             subject = subject_of(source)
         except ValueError as error:
             return nothing_shown(str(error))
-        answers = answers_for(self.models, names, subject.image, subject.pixel_scale)
-        notes = (subject.note, takers_note(self.models, answers, subject.image))
+        answers = answers_for(self.models, names, subject.image, subject.pixel_scale, subject.red_first)
+        notes = (subject.note, takers_note(self.models, answers, subject.image), *self._doubts(answers, subject))
         pair = next((one.processed for one in answers if one.processed is not None), None)
         filled = None if pair is None else shown_pair(pair, subject.is_picture)
         return [
@@ -74,6 +75,12 @@ class Handlers:
             None,
             "",
         ]
+
+    def _doubts(self, answers: Sequence[ModelAnswer], subject: Subject) -> list[str]:
+        """Say once each why answers are not to be believed."""
+        answered = [self.models[one.model] for one in answers if one.refused is None]
+        doubts = [model.doubt_about(subject.image.shape, subject.pixel_scale) for model in answered]
+        return [f"{doubt[0].upper()}{doubt[1:]}" for doubt in dict.fromkeys(doubts) if doubt]
 
     def stretch(self, source: Source | None, stretch: str) -> Any:
         """Draw the picture again, in another stretch."""
@@ -92,7 +99,7 @@ class Handlers:
         except ValueError:
             return [None, ""]
         asked = names if wanted == ANY else [wanted]
-        found = explanation_for(self.models, asked, subject.image, subject.pixel_scale)
+        found = explanation_for(self.models, asked, subject.image, subject.pixel_scale, subject.red_first)
         if found is None:
             return [None, caption_html("None of the chosen models tells classes for this image.")]
         name, occlusion = found

@@ -44,13 +44,13 @@ class StorageBound:
             return
         length = _declared_length(scope)
         if length is None:
-            await _refuse(411, _NO_LENGTH, receive, send)
+            await refuse(411, _NO_LENGTH, receive, send)
             return
         self._coming += length
         try:
             stored = await anyio.to_thread.run_sync(stored_bytes, self._folder)
             if stored + self._coming > self._most_bytes:
-                await _refuse(413, _FULL.format(most=self._most_bytes), receive, send)
+                await refuse(413, _FULL.format(most=self._most_bytes), receive, send)
             else:
                 await self._app(scope, receive, send)
         finally:
@@ -103,8 +103,15 @@ def _declared_length(scope: Any) -> int | None:
     return int(length) if length.isdigit() and b"transfer-encoding" not in headers else None
 
 
-async def _refuse(status: int, sentence: str, receive: Any, send: Any) -> None:
-    """Answer at once, then let the body pass, since a browser that cannot send it shows no answer."""
+async def refuse(status: int, sentence: str, receive: Any, send: Any) -> None:
+    """Answer at once, then let the body pass, since a browser that cannot send it shows no answer.
+
+    Args:
+        status: Of HTTP.
+        sentence: What is wrong and what to do.
+        receive: Gives the rest of the body; see the ASGI specification.
+        send: See the ASGI specification.
+    """
     body = sentence.encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplense_hf.data.readers import PICTURE_ENDINGS
 from deeplense_hf.inference.asking import choose_bands
 
 from .lens_sliders import RECIPE, DrawnLens, draw_lens, is_smooth, unlike_training
 from .orientation import orientation_of
 from .uploads import read_uploads
-
-_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class Subject:
         is_picture: Whether it was read from a picture file, which has its first row at the top and red first.
         caption: What it is and how it lies.
         note: What a person should know before believing an answer; may be empty.
+        red_first: Whether models may bring its bands to their own order: those of a colour picture, unless a person
+            chose among them.
     """
 
     image: NDArray[np.float32]
@@ -52,6 +53,7 @@ class Subject:
     is_picture: bool
     caption: str
     note: str
+    red_first: bool = False
 
 
 def subject_of(source: Source) -> Subject:
@@ -136,10 +138,11 @@ def _dropped(file: DroppedFile) -> Subject:
         raise ValueError(why if why.startswith(first.name) else f"{first.name} cannot be used: {why}")
     image = choose_bands(first.image, bands)
     path, pixel_scale = Path(file.path), first.pixel_scale or typed
-    is_picture = path.suffix.lower() in _PICTURE_ENDINGS
+    is_picture = path.suffix.lower() in PICTURE_ENDINGS
     lies = orientation_of(path) or f"As stored, first row at the {'top' if is_picture else 'bottom'}."
     note = "The first of several images; the tab “many images” answers for all." if next(images, None) else ""
-    return Subject(image, pixel_scale, is_picture, f"{first.name}, {_described(image, pixel_scale)} {lies}", note)
+    caption = f"{first.name}, {_described(image, pixel_scale)} {lies}"
+    return Subject(image, pixel_scale, is_picture, caption, note, first.red_first and not bands)
 
 
 def _described(image: NDArray[np.float32], pixel_scale: float | None) -> str:

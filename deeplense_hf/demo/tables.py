@@ -13,7 +13,7 @@ from deeplense_hf.inference.asking import choose_bands, rows_or_reasons
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.inference.spreadsheets import spreadsheet_safe
 
-from .answers import Models, with_bands
+from .answers import Models, in_own_order, with_bands
 from .uploads import UploadedImage
 
 _BATCH = 16
@@ -69,7 +69,8 @@ def _prepared(image: UploadedImage, bands: list[int], pixel_scale: float | None)
         chosen = choose_bands(image.image, bands)
     except ValueError as error:
         return UploadedImage(image.name, error=str(error))
-    return replace(image, image=chosen, pixel_scale=image.pixel_scale or pixel_scale)
+    red_first = image.red_first and not bands
+    return replace(image, image=chosen, pixel_scale=image.pixel_scale or pixel_scale, red_first=red_first)
 
 
 def _batches(images: Iterable[UploadedImage]) -> Iterator[list[UploadedImage]]:
@@ -90,8 +91,8 @@ def _fits(image: UploadedImage, batch: Sequence[UploadedImage]) -> bool:
     if image.image is None or first.image is None:
         return image.image is first.image and len(batch) < _BATCH
     most = min(_BATCH, _BATCH_BYTES // first.image.nbytes)
-    known = (image.pixel_scale is None) == (first.pixel_scale is None)
-    return known and image.image.shape == first.image.shape and len(batch) < most
+    alike = (image.pixel_scale is None) == (first.pixel_scale is None) and image.red_first == first.red_first
+    return alike and image.image.shape == first.image.shape and len(batch) < most
 
 
 def _rows(models: Models, names: Sequence[str], batch: Sequence[UploadedImage]) -> list[dict[str, Any]]:
@@ -104,7 +105,7 @@ def _rows(models: Models, names: Sequence[str], batch: Sequence[UploadedImage]) 
         if batch[0].pixel_scale is not None:
             scales = np.array([image.pixel_scale for image in batch], dtype=np.float32)
         for name in names:
-            found = _answers(models[name], np.stack(images), scales)
+            found = _answers(models[name], in_own_order(models[name], np.stack(images), batch[0].red_first), scales)
             for row, why, answer in zip(rows, reasons, found, strict=True):
                 if isinstance(answer, str):
                     why.append(f"{name}: {answer}")

@@ -26,12 +26,14 @@ class UploadedImage:
         image: Raw image, `(bands, height, width)`.
         pixel_scale: [arcsec/pixel], None where the file does not say.
         error: Why there is no image.
+        red_first: Whether its bands are the red, green and blue of a colour picture, all of them and in this order.
     """
 
     name: str
     image: NDArray[np.float32] | None = None
     pixel_scale: float | None = None
     error: str | None = None
+    red_first: bool = False
 
 
 def read_uploads(paths: Sequence[str]) -> Iterator[UploadedImage]:
@@ -77,7 +79,7 @@ def _read(path: Path) -> Iterator[UploadedImage]:
                 reason = f"the image has a side of more than {_LONGEST_SIDE} pixels; cut the lens out."
                 yield UploadedImage(name, error=reason)
             else:
-                yield UploadedImage(name, found.image, found.pixel_scale)
+                yield UploadedImage(name, found.image, found.pixel_scale, red_first=found.red_first)
         if number == 0:
             raise ValueError(f"{path.name} holds no image.")
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 from deeplense_hf.data.staging import write_atomically
 
 # reports without them are of the same meaning
-_ADDED_LATER = {"description"}
+_ADDED_LATER = {"description", "truth_ranges"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Measurement:
 
 
 @dataclasses.dataclass(frozen=True)
-class MorphologyScores:
-    """Scores on the images in which the same is seen.
+class PartScores:
+    """Scores on a part of the images.
 
     Attributes:
-        name: What is seen, see `image_configuration` of `data.schema`.
+        name: What they have in common.
         n: Images.
-        metrics: The scores of `report_rows`.
+        metrics: Some of the scores.
     """
 
     name: str
@@ -64,14 +64,16 @@ class EvaluationReport:
         class_names: Classes, of a classifier in the model's order.
         class_counts: Images of each class.
         metrics: Scores by name, see `weighted_scores` of the task.
-        morphologies: Scores on rings, arcs, ... of which there are at least 50 images of 20 systems; none where that
-            is unknown.
+        morphologies: Scores of `report_rows` on rings, arcs, ... (`image_configuration` of `data.schema`), of each of
+            which there are at least 50 images of 20 systems; none where that is unknown.
         confusion_matrix: Images by true class (row) and predicted class (column); empty where answers are no classes.
         report_rows: Titles and names of the scores of the short table.
         bootstrap_samples: Resamples behind the intervals; 0 means no intervals.
         seed: Seed of the resamples.
         library_versions: Versions of what computed the numbers.
         description: What the images are, in a sentence for cards; empty where the name of the data set says it.
+        truth_ranges: Of a regression, MAE, bias and coverage of 95% intervals on each quarter of a target's range in
+            which there are as many images; a mean over the range hides where a quantity is not told at all.
     """
 
     task: str
@@ -86,13 +88,14 @@ class EvaluationReport:
     class_names: tuple[str, ...]
     class_counts: Mapping[str, int]
     metrics: Mapping[str, Measurement]
-    morphologies: tuple[MorphologyScores, ...]
+    morphologies: tuple[PartScores, ...]
     confusion_matrix: tuple[tuple[int, ...], ...]
     report_rows: tuple[tuple[str, ...], ...]
     bootstrap_samples: int
     seed: int
     library_versions: Mapping[str, str]
     description: str = ""
+    truth_ranges: tuple[PartScores, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parts belong together.
@@ -140,10 +143,6 @@ class EvaluationReport:
         except json.JSONDecodeError as error:
             raise ValueError(f"an evaluation report must be JSON text: {error}.") from None
         checked = _checked(values, cls, "an evaluation report")
-        morphologies = []
-        for entry in checked["morphologies"]:
-            scores = _checked(entry, MorphologyScores, "a morphology")
-            morphologies.append(MorphologyScores(scores["name"], scores["n"], _measurements(scores["metrics"])))
         return cls(
             **{
                 **checked,
@@ -151,7 +150,8 @@ class EvaluationReport:
                 "confusion_matrix": tuple(tuple(row) for row in checked["confusion_matrix"]),
                 "report_rows": tuple(tuple(row) for row in checked["report_rows"]),
                 "metrics": _measurements(checked["metrics"]),
-                "morphologies": tuple(morphologies),
+                "morphologies": _parts(checked["morphologies"], "a morphology"),
+                "truth_ranges": _parts(checked.get("truth_ranges", ()), "a range of truths"),
             }
         )
 
@@ -206,6 +206,12 @@ class EvaluationReport:
 def _measurements(values: Mapping[str, Any]) -> dict[str, Measurement]:
     """Read scores strictly."""
     return {name: Measurement(**_checked(value, Measurement, f"metric '{name}'")) for name, value in values.items()}
+
+
+def _parts(entries: Any, what: str) -> tuple[PartScores, ...]:
+    """Read scores of parts of the images strictly."""
+    checked = [_checked(entry, PartScores, what) for entry in entries]
+    return tuple(PartScores(part["name"], part["n"], _measurements(part["metrics"])) for part in checked)
 
 
 def _shown(measurement: Measurement) -> str:

@@ -1,6 +1,7 @@
 """The command `evaluate`: measure a trained model on a data set."""
 
 import dataclasses
+import itertools
 import logging
 import math
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deeplense_hf.inference.option_checks import check_positive, check_seed
 
-from .report import EvaluationReport, Measurement, MorphologyScores
+from .report import EvaluationReport, Measurement, PartScores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,9 +29,11 @@ logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
 _DECIMALS = 6
-_FEWEST_OF_A_MORPHOLOGY = 50
+_FEWEST_OF_A_PART = 50
 # of fewer, resamples differ too little from each other, and some draw none of them
-_FEWEST_SYSTEMS_OF_A_MORPHOLOGY = 20
+_FEWEST_SYSTEMS_OF_A_PART = 20
+_TRUTH_RANGES = 4
+_SCORES_OF_A_RANGE = ("mae", "bias", "coverage_95")
 _ROWS_NAMED = 5
 
 
@@ -257,6 +260,7 @@ def build_report(
         bootstrap_samples=bootstrap_samples,
         seed=seed,
         library_versions=_library_versions(),
+        truth_ranges=_by_truth(predictions, measured, getattr(task, "target_names", ())),
     )
 
 
@@ -280,19 +284,52 @@ def _by_morphology(
     predictions: "DatasetPredictions",
     measured: "Callable[[NDArray[np.bool_]], dict[str, Measurement]]",
     shown: "Sequence[str]",
-) -> tuple[MorphologyScores, ...]:
-    """Score the images of each morphology of which there are enough, of enough systems, to mean something."""
+) -> tuple[PartScores, ...]:
+    """Score the images of each morphology of which there are enough."""
+    parts = [
+        _scores_of_part(name, predictions.morphologies == name, predictions, measured, shown)
+        for name in sorted(set(predictions.morphologies.tolist()) - {""})
+    ]
+    return tuple(part for part in parts if part)
+
+
+def _by_truth(
+    predictions: "DatasetPredictions",
+    measured: "Callable[[NDArray[np.bool_]], dict[str, Measurement]]",
+    target_names: "Sequence[str]",
+) -> tuple[PartScores, ...]:
+    """Score the quarters of each target's range of which there are enough images."""
     import numpy as np
 
-    found = []
-    for name in sorted(set(predictions.morphologies.tolist()) - {""}):
-        chosen = predictions.morphologies == name
-        systems = len(np.unique(predictions.system_ids[chosen]))
-        if chosen.sum() >= _FEWEST_OF_A_MORPHOLOGY and systems >= _FEWEST_SYSTEMS_OF_A_MORPHOLOGY:
-            scores = measured(chosen)
-            metrics = {score: scores[score] for score in shown}
-            found.append(MorphologyScores(name, int(chosen.sum()), metrics))
-    return tuple(found)
+    parts = []
+    for target, truths in zip(target_names, predictions.references.values.T, strict=False):
+        known = truths[np.isfinite(truths)]
+        if not len(known):
+            continue
+        edges = np.linspace(known.min(), known.max(), _TRUTH_RANGES + 1)
+        for low, high in itertools.pairwise(edges):
+            # the largest truth lies in the last range, others that are an edge in the next
+            chosen = (truths >= low) & ((truths < high) | (high == edges[-1]))
+            shown = [f"{score}_{target}" for score in _SCORES_OF_A_RANGE]
+            parts.append(_scores_of_part(f"{target} {low:.4g} to {high:.4g}", chosen, predictions, measured, shown))
+    return tuple(part for part in parts if part)
+
+
+def _scores_of_part(
+    name: str,
+    chosen: "NDArray[np.bool_]",
+    predictions: "DatasetPredictions",
+    measured: "Callable[[NDArray[np.bool_]], dict[str, Measurement]]",
+    shown: "Sequence[str]",
+) -> PartScores | None:
+    """Score a part of the images, if there are enough, of enough systems, to mean something."""
+    import numpy as np
+
+    systems = len(np.unique(predictions.system_ids[chosen]))
+    if chosen.sum() < _FEWEST_OF_A_PART or systems < _FEWEST_SYSTEMS_OF_A_PART:
+        return None
+    scores = measured(chosen)
+    return PartScores(name, int(chosen.sum()), {score: scores[score] for score in shown})
 
 
 def _rounded(number: float | None) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .public_names import dataset_id, dataset_name
 
 if TYPE_CHECKING:
-    from deeplense_hf.evaluation.report import EvaluationReport, Measurement
+    from deeplense_hf.evaluation.report import EvaluationReport
 
     from .card_texts import TaskTexts
     from .release import Release
@@ -29,7 +29,8 @@ def render_card(folder: Path) -> str:
     from deeplense_hf.evaluation.report import EvaluationReport
 
     from .card_facts import Facts
-    from .card_texts import EVERY_IMAGE, TASK_TEXTS
+    from .card_tables import results_table
+    from .card_texts import TASK_TEXTS
     from .release import BASELINES, EVALUATIONS, FIGURES, read_release
 
     about = read_release(folder)
@@ -47,16 +48,16 @@ def render_card(folder: Path) -> str:
         answers=texts.answers.format(subject=facts.subject(report)),
         task=texts,
         summaries=[summary(each) for each in (report, *others)],
-        knowledge=facts.knowledge(report),
+        knowledge=facts.knowledge(report, others),
         examples=[_example(each) for each in about.examples],
         pictures_are_asked=all(each.picture_answer for each in about.examples),
         learnt_from=facts.learnt_from,
         takes=facts.takes(),
         others=others,
-        use=_use(about, report),
+        use=_use(about, report, facts.config),
         report=report,
         results=results_table(report, others, [EvaluationReport.load(path / "metrics.json") for path in baselines]),
-        baselines=[(name, facts.effort(path)) for name, path in zip(about.baseline_names, baselines, strict=True)],
+        baselines=[(name, facts.baseline(path)) for name, path in zip(about.baseline_names, baselines, strict=True)],
         figures=[(path.stem.replace("_", " "), f"{FIGURES}/{path.name}") for path in _pictures(folder / FIGURES)],
         data=facts.data(),
         training=facts.training(about.parameters),
@@ -64,7 +65,7 @@ def render_card(folder: Path) -> str:
         options=facts.shown_options(texts.options),
         versions=versions(report),
         cost=facts.cost(),
-        limits=[*facts.limits(), *texts.limits, EVERY_IMAGE],
+        limits=[*facts.limits(), *texts.limits],
     )
 
 
@@ -111,19 +112,19 @@ def headline_metadata(
     from huggingface_hub import EvalResult, ModelCardData
 
     owner, _, name = repo_id.partition("/")
+    # the Hub asks for its own data sets, and takes all that is said of one for the same claim
+    own = [each for each in reports[1:] if dataset_id(each.dataset, owner) == dataset_name(each.dataset)]
     results = [
         EvalResult(
             task_type=texts.pipeline_tag or report.task.replace("_", "-"),
             dataset_type=dataset_id(report.dataset, owner) or dataset_name(report.dataset),
             dataset_name=dataset_name(report.dataset),
-            # else the Hub takes all that is said of one data set for the same claim
-            dataset_config=dataset_name(report.dataset).partition(", ")[2] or None,
             dataset_split=report.split,
             metric_type=kind,
             metric_value=value,
             metric_name=title,
         )
-        for report in reports
+        for report in (reports[0], *own)
         for title, score, kind in headline(report, texts)
         if (value := report.metrics[score].value) is not None
     ]
@@ -207,11 +208,12 @@ def summary(report: "EvaluationReport") -> str:
     Returns:
         The sentence.
     """
+    from .card_tables import shown
     from .card_texts import TASK_TEXTS
 
     rows = [(title, name) for title, name, _ in headline(report, TASK_TEXTS[report.task])[:2]]
     # a task without a headline has one score
-    scores = "; ".join(f"{title} {_number(report.metrics[name])}" for title, name in rows or report.report_rows[:1])
+    scores = "; ".join(f"{title} {shown(report.metrics[name])}" for title, name in rows or report.report_rows[:1])
     return f"On {report.n:,} images of `{dataset_name(report.dataset)}`, split {report.split}: {scores}."
 
 
@@ -232,8 +234,8 @@ def _example(example: Any) -> dict[str, str]:
     return {"name": example.name, "picture": picture, "answer": answer, "truth": truth}
 
 
-def _use(about: "Release", report: "EvaluationReport") -> str:
-    """Return the lines that use the model."""
+def _use(about: "Release", report: "EvaluationReport", config: Mapping[str, Any]) -> str:
+    """Return the lines that use the model, with its answer for the example that they ask about."""
     import transformers
 
     from deeplense_hf.tasks.registry import TASKS
@@ -246,72 +248,32 @@ def _use(about: "Release", report: "EvaluationReport") -> str:
         path = f"{EXAMPLES}/{about.examples[-1].name}.npy"
         place["imports"] = "from huggingface_hub import hf_hub_download\n"
         place["image"] = f'hf_hub_download("{about.repo_id}", "{path}")'
+    answer = _answer_in_python(about.examples[-1].answer if about.examples else {}, config)
     if report.task in ("classification", "lens_finding"):
-        answer = "{'label': ..., 'score': ..., 'scores': {...}, 'prediction_set': [...]}"
         return USE_PIPELINE.format(answer=answer, **place)
-    answer = {
-        "regression": "{'targets': {...: {'value': ..., 'standard_deviation': ..., 'low_95': ..., 'high_95': ...}}}",
-        "anomaly_detection": "{'anomaly_score': ...}",
-        "masked_image_modeling": "{'reconstruction_error': ...}",
-    }[report.task]
     name = TASKS[report.task].auto_class.__name__
     room = "transformers" if hasattr(transformers, name) else "deeplense_hf"
     return USE_PACKAGE.format(answer=answer, auto_class=f"{room}.{name}", **place)
 
 
-def results_table(
-    report: "EvaluationReport", others: "Sequence[EvaluationReport]", baselines: "Sequence[EvaluationReport]"
-) -> str:
-    """Return the tables of scores.
-
-    Args:
-        report: Those on the model's own population.
-        others: Those on other images.
-        baselines: Those of other models on the images of the first.
-
-    Returns:
-        Markdown.
-    """
-    from deeplense_hf.data.card import markdown_table
-
-    columns = [report, *baselines]
-    names = ["this model", *(baseline.model for baseline in baselines)]
-    main = markdown_table(
-        ("", *names),
-        [
-            (title, *(_number(column.metrics[name]) if name in column.metrics else "" for column in columns))
-            for title, name in report.report_rows
-        ],
-    )
-    parts = [f"On {_described(report)}:", main]
-    title, name = report.report_rows[0]
-    # of a class of its own, as what is no lens, a score is undefined
-    defined = [part for part in report.morphologies if part.metrics[name].value is not None]
-    if defined:
-        seen = [(part.name, f"{part.n:,}", _number(part.metrics[name])) for part in defined]
-        parts += ["By what is seen in the image:", markdown_table(("", "images", title), seen)]
-    for other in others:
-        rows = [(title, _number(other.metrics[name])) for title, name in other.report_rows]
-        sentence = f" {other.description.removesuffix('.')}." if other.description else ""
-        parts += [f"On {_described(other)}.{sentence}", markdown_table(("", "this model"), rows)]
-    return "\n\n".join(parts)
-
-
-def _described(report: "EvaluationReport") -> str:
-    """Return what was evaluated on."""
-    counts = ", ".join(f"{count:,} {name}" for name, count in report.class_counts.items() if count)
-    return (
-        f"`{dataset_name(report.dataset)}`, split {report.split}, {report.n:,} images{f' ({counts})' if counts else ''}"
-    )
-
-
-def _number(measurement: "Measurement") -> str:
-    """Return a score with its interval, if resamples differ at all."""
-    if measurement.value is None:
-        return "undefined"
-    if measurement.low is None or measurement.high is None or measurement.low == measurement.high:
-        return f"{measurement.value:.4f}"
-    return f"{measurement.value:.4f} ({measurement.low:.4f} to {measurement.high:.4f})"
+def _answer_in_python(answer: Mapping[str, float], config: Mapping[str, Any]) -> str:
+    """Return an answer as the pipeline gives it, for a comment."""
+    if scores := probabilities(answer):
+        label = max(scores, key=lambda name: scores[name])
+        return str({"label": label, "score": scores[label], "scores": scores})[:-1] + ", 'prediction_set': [...]}"
+    targets = [name for _, name in sorted(config.get("id2label", {}).items()) if name in answer]
+    if targets:
+        units = dict(zip(targets, config.get("target_units") or [""] * len(targets), strict=True))
+        values = {
+            name: {
+                "value": answer[name],
+                **{part: answer[f"{name}_{part}"] for part in ("standard_deviation", "low_95", "high_95")},
+                "unit": units[name],
+            }
+            for name in targets
+        }
+        return str({"targets": values})
+    return str(dict(answer)) if answer else "..."
 
 
 def _pictures(folder: Path) -> list[Path]:

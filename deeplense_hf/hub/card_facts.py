@@ -1,6 +1,7 @@
 """What a card tells of images and training, from the options, configuration and record in a release folder."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,25 @@ _SHOWN_OPTIONS = (
     "simulation_seed",
     "model",
     "model_options",
+    "image_size",
+    "stretch",
+    "normalisation",
     "task",
     "augmentation",
+    "optim",
     "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
     "per_device_train_batch_size",
+    "gradient_accumulation_steps",
     "max_steps",
     "num_train_epochs",
     "ema_decay",
     "seed",
 )
+# what has another name or place in each run, or decides nothing of what is learnt
+_SAME_LEARNING = re.compile(r"cpu_threads|use_cpu|dataloader_.*|eval_.*|save_.*|logging_.*|load_best_model_at_end|bf16")
 
 
 @dataclass(frozen=True)
@@ -108,11 +119,12 @@ class Facts:
         names = list(self.config.get("id2label", {}).values())
         return ", ".join(f"{name} ({CLASSES[name]})" if name in CLASSES else name for name in names)
 
-    def knowledge(self, report: "EvaluationReport") -> list[str]:
-        """Return what the scores mean: of a regression beside those of a guess, of anomalies by what is seen.
+    def knowledge(self, report: "EvaluationReport", others: "Sequence[EvaluationReport]" = ()) -> list[str]:
+        """Return what the scores mean: in found lenses, beside those of a guess, by what is seen.
 
         Args:
             report: The scores.
+            others: Those on other images.
 
         Returns:
             Sentences.
@@ -120,6 +132,8 @@ class Facts:
         from .card_texts import CONFIGURATION
 
         sentences = [CONFIGURATION] if self._mixes_configurations(report) else []
+        if report.task == "lens_finding":
+            sentences += [_found(each) for each in (report, *others) if each.confusion_matrix]
         means, deviations = self.config.get("target_mean") or [], self.config.get("target_std") or []
         for name, mean, deviation in zip(self._targets, means, deviations, strict=False):
             measured = report.metrics.get(f"r2_{name}")
@@ -133,7 +147,8 @@ class Facts:
             if held is not None and held.value is not None:
                 text += (
                     f" Intervals of 95% have a width of their own, not 1.96 standard deviations; they held "
-                    f"{held.value:.1%} of the test images' truths."
+                    f"{held.value:.1%} of the test images' truths"
+                    f"{', fewer than they promise' if held.high is not None and held.high < 0.95 else ''}."
                 )
             if measured.low is not None and measured.low <= 0:
                 text += " **The model is not shown to be better than that: it has not learnt this quantity.**"
@@ -160,6 +175,8 @@ class Facts:
         """Return which images the model was made for, in a sentence."""
         from deeplense_hf.simulation.scene_recipe import SceneRecipe
 
+        from .card_texts import COLOUR_PICTURES
+
         bands, recipe = int(self.config.get("num_channels", 1)), recipe_of(self.dataset)
         text = f"It takes images of {bands} band{'s' if bands > 1 else ''}"
         if recipe is not None:
@@ -172,13 +189,36 @@ class Facts:
             steps.append(f"keeps the central {crop['height']}x{crop['width']} pixels")
         if size := self.processor.get("size"):
             steps.append(f"resamples to {size['height']}x{size['width']} pixels")
-        steps.append("stretches and scales, all in float32")
-        return f"{text}. The model's processor {', '.join(steps)}."
+        steps.append(self._stretching())
+        colours = self.processor.get("colour_bands")
+        pictures = f" {COLOUR_PICTURES.format(*colours)}" if colours else ""
+        return f"{text}. The model's processor {', '.join(steps)}.{pictures}"
+
+    def _stretching(self) -> str:
+        """Return how the processor brings brightness to what a network takes."""
+        of_stretch = {"none": "keeps brightness", "sqrt": "takes the square root of brightness"}
+        for name, words in (("log", "logarithm"), ("asinh", "asinh")):
+            at = f"{self.processor.get('softening')} of the {self.processor.get('softening_unit')}"
+            of_stretch[name] = f"takes the {words} of brightness, softened at {at},"
+        of_normalisation = {
+            "standard": "brings {} to mean 0 and standard deviation 1",
+            "minmax": "brings {} to 0 - 1",
+            "max": "divides {} by its maximum",
+            "none": "scales nothing",
+        }
+        each = "each band of each image" if self.processor.get("per_band") else "each image"
+        stretch, normalisation = (str(self.processor.get(name)) for name in ("stretch", "normalisation"))
+        scaled = of_normalisation.get(normalisation, "scales {}").format(each)
+        return f"{of_stretch.get(stretch, 'stretches')} and {scaled}, all in float32"
 
     def data(self) -> str:
         """Return where the images come from."""
+        from .card_texts import REAL_GALAXIES
+
         name, seed, count = self.dataset, self.options["simulation_seed"], self.options["images_per_class"]
-        command = f"`deeplense-hf simulate --recipe {name} --seed {seed} --images_per_class {count}`"
+        command = (
+            f"`deeplense-hf simulate --recipe {name} --seed {seed} --images_per_class {count} --output_dir data/{name}`"
+        )
         if recipe_of(name) is None:
             return (
                 f"The images of `{name}`. Where it has no validation and test split of its own, a tenth of the systems "
@@ -187,14 +227,18 @@ class Facts:
         if str(self.options["dataset"]).startswith("simulate:"):
             origin = (
                 f"Training images were simulated while training, no system twice: recipe `{name}`, seed {seed}. "
-                f"Validation and test systems are those of {command}, and none of the stream is among them."
+                f"Validation and test systems are those of {command} (a tenth of its systems each), and none of the "
+                "stream is among them."
             )
         else:
             origin = (
                 f"{command} makes the same images; 80% of the systems were trained on, 10% each were for validation "
                 "and test."
             )
-        return f"{origin} A system never lies in two splits. Simulated images are under the MIT licence."
+        galaxies = ""
+        if share := getattr(recipe_of(name), "galaxies", None) and getattr(recipe_of(name), "real_galaxy_fraction", 0):
+            galaxies = f" {REAL_GALAXIES.format(share=f'{share:.0%}')}"
+        return f"{origin} A system never lies in two splits. Simulated images are under the MIT licence.{galaxies}"
 
     def training(self, parameters: int) -> str:
         """Return what was trained, in a sentence.
@@ -210,8 +254,8 @@ class Facts:
         model = self.options["model"]
         start = f"`{model}`, from random weights" if model in PRESETS else f"from `{model}`"
         return (
-            f"{parameters:,} parameters in float32, {start}, by `deeplense-hf train`. Of the test images nothing was "
-            "used before the results above."
+            f"{parameters:,} parameters in float32, {start}, by `deeplense-hf train`. No test image was used in "
+            "training, in choosing a checkpoint or in calibration."
         )
 
     def shown_options(self, of_task: Sequence[str]) -> list[tuple[str, str]]:
@@ -231,24 +275,21 @@ class Facts:
     def cost(self) -> str:
         """Return machine, time and energy."""
         record = self.record
-        hours, processes, threads = record["seconds"] / 3600, record["processes"], record["threads"]
-        time = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
-        if hours < 1 / 60:
-            time = f"{record['seconds']:.0f} seconds"
-        cores = processes * threads
-        machine = f"{processes} x {record['device']}"
         energy = "Energy was not measured."
-        if threads:
-            machine = f"{cores} core{'s' if cores > 1 else ''} of a CPU ({record['device']})"
-            energy = (
-                f"Energy was not measured; if a busy core draws {_WATTS_OF_A_CORE} W, it was about "
-                f"{hours * cores * _WATTS_OF_A_CORE:.2g} Wh."
+        if threads := record["threads"]:
+            busy = record["seconds"] / 3600 * record["processes"] * threads
+            energy += (
+                f" If a busy core draws {_WATTS_OF_A_CORE} W, that of the network was about "
+                f"{busy * _WATTS_OF_A_CORE:.2g} Wh."
             )
-        return f"{_effort(record)} took {time} by the clock on {machine}, in {record['precision']}. {energy}"
+        # a stream is simulated by processes of its own, unless there are none
+        streamed = str(self.options["dataset"]).startswith("simulate:")
+        beside = streamed and self.options.get("dataloader_num_workers") != 0
+        simulated = " beside processes that simulated the images" if beside else ""
+        return f"{_effort(record)} took {_time(record)} by the clock on {_machine(record)}{simulated}. {energy}"
 
-    @staticmethod
-    def effort(folder: Path) -> str:
-        """Return how long the training of a baseline was, in steps and images.
+    def baseline(self, folder: Path) -> str:
+        """Return how a baseline was trained: steps, images, time, machine, and where its options differ.
 
         Args:
             folder: The baseline's folder.
@@ -256,9 +297,23 @@ class Facts:
         Returns:
             Words.
         """
+        import yaml
+
+        from deeplense_hf.training.checkpoints import OPTIONS_FILE
         from deeplense_hf.training.record import RECORD_FILE
 
-        return _effort(json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        text = f"for {_effort(record)}, {_time(record)} on {_machine(record)}"
+        # releases of before kept none
+        if not (folder / OPTIONS_FILE).is_file():
+            return text
+        options = yaml.safe_load((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
+        different = [
+            f"`{name}` {_cell(value)}"
+            for name, value in options.items()
+            if value != self.options.get(name) and value not in (None, []) and not _SAME_LEARNING.fullmatch(name)
+        ]
+        return f"{text}, with {', '.join(different)}" if different else text
 
     def limits(self) -> list[str]:
         """Return what a user must know of the population that the model was trained on, in sentences."""
@@ -272,7 +327,9 @@ class Facts:
         if recipe is None:
             return []
         general = [SIMULATED]
-        if self.config.get("task") == "classification":
+        # a plain model of transformers does not say its task
+        task = str(self.options.get("task"))
+        if task == "classification":
             general.append(EQUAL_CLASSES)
         if isinstance(recipe, SceneRecipe):
             return general
@@ -281,15 +338,15 @@ class Facts:
         elsewhere = {
             "classification": "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` "
             "show it)",
-            "lens_finding": "may be missed",
-        }.get(str(self.config.get("task")), "what it answers for one was not measured")
+            "lens_finding": "one that is much larger or smaller is often missed",
+        }.get(task, "what it answers for one was not measured")
         differ = "the source's position and the substructure"
         if not recipe.noise_discarded:
             differ = "the source's position, the substructure and the noise"
         return [
             f"As published, every lens of `{recipe.name}` has the same Einstein radius ({radius:.2f} arcsec), "
-            f"ellipticity, shear and redshifts; only {differ} differ. A lens that is a few percent larger or smaller "
-            f"is outside what the model knows, and {elsewhere}.",
+            f"ellipticity, shear and redshifts; only {differ} differ. A lens that is larger or smaller, be it by a few "
+            f"percent, is outside what the model knows, and {elsewhere}.",
             *general,
         ]
 
@@ -297,6 +354,38 @@ class Facts:
 def _effort(record: Mapping[str, Any]) -> str:
     """Return how long a training was, in steps and images."""
     return f"{record['steps']:,} steps on {record['images']:,} images"
+
+
+def _time(record: Mapping[str, Any]) -> str:
+    """Return how long a training took by the clock."""
+    hours = record["seconds"] / 3600
+    if hours < 1 / 60:
+        return f"{record['seconds']:.0f} seconds"
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+
+
+def _machine(record: Mapping[str, Any]) -> str:
+    """Return what the network of a training ran on."""
+    processes, threads = record["processes"], record["threads"]
+    machine = f"{processes} x {record['device']}"
+    if threads:
+        cores = processes * threads
+        machine = f"{cores} thread{'s' if cores > 1 else ''} of a CPU ({record['device']})"
+    return f"{machine}, in {record['precision']}"
+
+
+def _found(report: "EvaluationReport") -> str:
+    """Return how many lenses a finder finds, and how many of those it finds are some."""
+    names = list(report.class_names)
+    lens = names.index("lens")
+    found, lenses = report.confusion_matrix[lens][lens], sum(report.confusion_matrix[lens])
+    named = sum(row[lens] for row in report.confusion_matrix)
+    others = sum(map(sum, report.confusion_matrix)) - lenses
+    share = f", so that {found / named:.1%} of what it calls a lens is one" if named else ""
+    return (
+        f"By the more probable class it finds {found:,} of {lenses:,} lenses of `{dataset_name(report.dataset)}` and "
+        f"takes {named - found:,} of {others:,} look-alikes for one{share}."
+    )
 
 
 def _cell(value: Any) -> str:

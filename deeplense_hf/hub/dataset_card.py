@@ -29,7 +29,7 @@ class ConfigurationCard:
 
     @classmethod
     def read(cls, name: str, text: str, where: str) -> "ConfigurationCard":
-        """Read the card that `data.card.DatasetCard` wrote.
+        """Read the card that `data.card.DatasetCard` wrote, and perhaps somebody changed on the Hub since.
 
         Args:
             name: Name of the configuration.
@@ -40,23 +40,52 @@ class ConfigurationCard:
             What it says.
 
         Raises:
-            ValueError: If it is no such card.
+            ValueError: If it is no such card, or does not name the files of one configuration in a form of the Hub.
         """
         head, _, body = text.removeprefix("---\n").partition("\n---\n")
         try:
             metadata = yaml.safe_load(head)
         except yaml.YAMLError:
             metadata = None
+        metadata = metadata if isinstance(metadata, dict) and _has_one_entry(metadata) else None
         lines = [line for line in body.splitlines() if line.strip()]
-        if not isinstance(metadata, dict) or not metadata.get("configs") or len(lines) < 2:
+        if metadata is None or len(lines) < 2:
             raise ValueError(f"{where} is no card of a data set of deeplense_hf; simulate or import it again.")
         return cls(name, lines[0].lstrip("# "), lines[1], _count(body), metadata)
 
     def entry(self) -> dict[str, Any]:
         """Return its entry of the metadata key `configs`, for files in a folder of its name."""
         (own,) = self.metadata["configs"]
-        files = [{**each, "path": f"{self.name}/{each['path']}"} for each in own["data_files"]]
-        return {**own, "config_name": self.name, "data_files": files}
+        return {**own, "config_name": self.name, "data_files": self._below(own["data_files"])}
+
+    def _below(self, files: Any) -> Any:
+        """Put the folder in front of the files' patterns, which stay in the form that they have."""
+        if isinstance(files, list):
+            return [self._below(each) for each in files]
+        if isinstance(files, dict):
+            return {**files, "path": self._below(files["path"])}
+        return f"{self.name}/{files}"
+
+
+def _has_one_entry(metadata: dict[str, Any]) -> bool:
+    """Whether a card has one configuration, whose files are named in one of the forms that the Hub reads.
+
+    Source: https://huggingface.co/docs/hub/datasets-manual-configuration
+    """
+    entries = metadata.get("configs")
+    if not isinstance(entries, list) or len(entries) != 1 or not isinstance(entries[0], dict):
+        return False
+    files = entries[0].get("data_files")
+    of_splits = isinstance(files, list) and all(isinstance(each, dict) for each in files)
+    if files and of_splits:
+        return all(isinstance(each.get("split"), str) and _are_patterns(each.get("path")) for each in files)
+    return _are_patterns(files)
+
+
+def _are_patterns(paths: Any) -> bool:
+    """Whether there is a pattern of files of the repository, or a list of such."""
+    several = paths if isinstance(paths, list) else [paths]
+    return bool(several) and all(isinstance(path, str) and path and "://" not in path for path in several)
 
 
 def card_of_configurations(title: str, repo_id: str, cards: Sequence[ConfigurationCard]) -> str:
@@ -98,7 +127,10 @@ def _union(cards: Sequence[ConfigurationCard], key: str) -> list[str]:
     values: dict[str, None] = {}
     for card in cards:
         value = card.metadata.get(key, [])
-        values |= dict.fromkeys(value if isinstance(value, list) else [value])
+        # what is no text is of no use there
+        values |= dict.fromkeys(
+            each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)
+        )
     return list(values)
 
 

@@ -92,7 +92,7 @@ def write_examples(
     """Write examples as numbers and as pictures, and ask the model.
 
     Pictures of one band hold its numbers, in shares of the brightest, so that the model answers for them as well. Those
-    of several bands are for the eye.
+    of several bands are for the eye; the model answers for them where it knows which band each of their colours is.
 
     Args:
         predictor: The model.
@@ -111,7 +111,6 @@ def write_examples(
     import numpy as np
 
     from deeplense_hf.data.display import picture
-    from deeplense_hf.models.image_files import image_from_bytes
 
     recipe = recipe_of(dataset)
     if recipe is None:
@@ -124,9 +123,8 @@ def write_examples(
         (place / f"{name}.png").write_bytes(content)
         scale = recipe.instrument.pixel_scale
         of_picture = {}
-        if len(image) == 1:
-            numbers = np.asarray(image_from_bytes(content, name), dtype=np.float32).reshape(image.shape)
-            of_picture = _answer(predictor, numbers, scale, f"the picture '{name}.png'")
+        if len(image) == 1 or _takes_colours(predictor):
+            of_picture = _answer(predictor, _read(predictor, content, name), scale, f"the picture '{name}.png'")
         answer = _answer(predictor, image, scale, f"the example '{name}'")
         # NaN is what a class lacks, as a lens without axions their mass
         known = {target: _rounded(value) for target, value in truth.items() if math.isfinite(value)}
@@ -152,6 +150,23 @@ def linear_picture(image: "NDArray[np.float32]") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.round(65535 * shares).astype(np.uint16)).save(buffer, format="png")
     return buffer.getvalue()
+
+
+def _takes_colours(predictor: "Predictor") -> bool:
+    """Tell whether a model knows the colours of pictures, and sees the same of one that is enlarged."""
+    processor = predictor.processor
+    return predictor.colour_bands is not None and processor.crop_size is None and processor.target_pixel_scale is None
+
+
+def _read(predictor: "Predictor", content: bytes, name: str) -> "NDArray[np.float32]":
+    """Return the numbers of a picture, `(bands, height, width)`, as the model is given them."""
+    from deeplense_hf.models.image_files import image_from_bytes
+    from deeplense_hf.models.image_reading import to_tensor
+
+    numbers: NDArray[np.float32] = to_tensor(
+        image_from_bytes(content, name), colour_bands=predictor.colour_bands
+    ).numpy()
+    return numbers
 
 
 def _answer(predictor: "Predictor", image: "NDArray[np.float32]", pixel_scale: float, what: str) -> dict[str, float]:

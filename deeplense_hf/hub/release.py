@@ -124,7 +124,7 @@ def make_release(options: ReleaseOptions) -> None:
             shown = replace(other, model=report.model, dataset=public_name(other.dataset))
             shown.save(place / EVALUATIONS / f"{number:03}.json")
         runs = [*sorted((run / BASELINES).glob("*")), *map(Path, options.baselines)]
-        baselines = [_write_baseline(path, report, place / BASELINES / f"{n:03}") for n, path in enumerate(runs)]
+        baselines = [write_baseline(path, report, place / BASELINES / f"{n:03}") for n, path in enumerate(runs)]
         copy_training(run, place)
         _copy_figures(run, place / FIGURES)
         about = Release(
@@ -139,7 +139,7 @@ def make_release(options: ReleaseOptions) -> None:
                 place / EXAMPLES,
                 before.examples if before else (),
             ),
-            tuple(baseline.model for baseline in baselines),
+            tuple(baselines),
         )
         (place / RELEASE_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_card(place), encoding="utf-8")
@@ -184,9 +184,23 @@ def _report_of(path: Path, fingerprint: str) -> "EvaluationReport":
     return report
 
 
-def _write_baseline(run: Path, report: "EvaluationReport", place: Path) -> "EvaluationReport":
-    """Copy the scores of another model, if they are on the same images, and what its training took."""
+def write_baseline(run: Path, report: "EvaluationReport", place: Path) -> str:
+    """Copy the scores of another model, if they are on the same images, and how it was trained.
+
+    Args:
+        run: Its training run, or its folder in an earlier release.
+        report: Scores on the images that its own must be on.
+        place: Where to.
+
+    Returns:
+        Its name.
+
+    Raises:
+        ValueError: If it was tested on other images.
+        FileNotFoundError: If scores or record are missing.
+    """
     from deeplense_hf.evaluation.report import EvaluationReport
+    from deeplense_hf.training.checkpoints import OPTIONS_FILE
     from deeplense_hf.training.record import RECORD_FILE
 
     other = EvaluationReport.load(run / "metrics.json")
@@ -197,7 +211,10 @@ def _write_baseline(run: Path, report: "EvaluationReport", place: Path) -> "Eval
     other = replace(other, model=public_name(other.model), dataset=report.dataset)
     other.save(place / "metrics.json")
     (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
-    return other
+    # earlier releases kept none of their baselines
+    if (run / OPTIONS_FILE).is_file():
+        _copy_options(run, place)
+    return other.model
 
 
 def _new_images(predictor: "Predictor", report: "EvaluationReport") -> Any:
@@ -262,14 +279,22 @@ def copy_training(run: Path, place: Path) -> None:
     Raises:
         FileNotFoundError: If one is missing.
     """
-    import yaml
-
     from deeplense_hf.training.checkpoints import OPTIONS_FILE
     from deeplense_hf.training.record import RECORD_FILE
 
     for name in (OPTIONS_FILE, RECORD_FILE):
         if not (run / name).is_file():
             raise FileNotFoundError(f"{run} is no training run of this version: it lacks {name}.")
+    _copy_options(run, place)
+    (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
+
+
+def _copy_options(run: Path, place: Path) -> None:
+    """Copy the options of a training, without what belongs to a machine or an account."""
+    import yaml
+
+    from deeplense_hf.training.checkpoints import OPTIONS_FILE
+
     given = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
     options = {name: value for name, value in given.items() if not is_private_option(name)}
     for name in ("dataset", "model"):
@@ -280,7 +305,6 @@ def copy_training(run: Path, place: Path) -> None:
             options[name] = public_name(value)
     text = "# options of the training; repeat it with: deeplense-hf train --config training_options.yaml\n"
     (place / OPTIONS_FILE).write_text(text + yaml.safe_dump(options, sort_keys=False), encoding="utf-8")
-    (place / RECORD_FILE).write_bytes((run / RECORD_FILE).read_bytes())
 
 
 def _copy_figures(run: Path, place: Path) -> None:

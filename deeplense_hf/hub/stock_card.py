@@ -19,9 +19,11 @@ def render_stock_card(folder: Path) -> str:
     """
     from deeplense_hf.evaluation.report import EvaluationReport
 
-    from .card import headline_metadata, render, results_table, summary, versions
+    from .card import headline_metadata, render, summary, versions
     from .card_facts import Facts
-    from .card_texts import EVERY_IMAGE, TASK_TEXTS
+    from .card_tables import results_table
+    from .card_texts import ANY_PICTURE, OF_OUR_PIPELINE, TASK_TEXTS
+    from .release import BASELINES
     from .stock_export import STOCK_FILE, StockExport
 
     try:
@@ -30,6 +32,7 @@ def render_stock_card(folder: Path) -> str:
         raise ValueError(f"{folder / STOCK_FILE} is damaged ({error}); export the model again.") from None
     report = EvaluationReport.load(folder / "metrics.json")
     texts, facts = TASK_TEXTS[report.task], Facts.read(folder)
+    baselines = sorted((folder / BASELINES).glob("*"))
     widget = list(zip(about.example_classes, about.example_answers, strict=True))
     return render(
         "stock_card_template.md",
@@ -40,14 +43,16 @@ def render_stock_card(folder: Path) -> str:
         model_type=facts.config["model_type"],
         summary=summary(report),
         processing=[(name, repr(value).replace("'", '"')) for name, value in about.processing.items()],
-        results=results_table(report, [], []),
+        results=results_table(report, [], [EvaluationReport.load(path / "metrics.json") for path in baselines]),
+        baselines=[(name, facts.baseline(path)) for name, path in zip(about.baseline_names, baselines, strict=True)],
         report=report,
         data=facts.data(),
         training=facts.training(about.parameters),
         options=facts.shown_options(texts.options),
         versions=versions(report),
         cost=facts.cost(),
-        # sets of classes need our pipeline
-        limits=[*facts.limits(), *(limit for limit in texts.limits if "prediction_set" not in limit), EVERY_IMAGE],
+        task=texts,
+        learnt_from=facts.learnt_from,
+        limits=[*facts.limits(), *(limit for limit in texts.limits if limit not in OF_OUR_PIPELINE), ANY_PICTURE],
         figures=[path.stem for path in sorted((folder / "figures").glob("*.png"))],
     )

@@ -33,6 +33,10 @@ class ExportOptions:
         default=None,
         metadata={"help": "data set to evaluate the export on, as 8-bit pictures; that of the run if absent"},
     )
+    baselines: list[str] = field(
+        default_factory=list,
+        metadata={"help": "runs or releases of other models with the same test images, shown beside it"},
+    )
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier export of that name"})
 
     def __post_init__(self) -> None:
@@ -57,6 +61,7 @@ class StockExport:
         pictures: Pictures that this was measured on.
         example_classes: Classes of the example pictures.
         example_answers: Its probabilities for each, by class.
+        baseline_names: Names of the models that are shown beside it, in the order of their folders.
     """
 
     name: str
@@ -67,6 +72,7 @@ class StockExport:
     pictures: int
     example_classes: tuple[str, ...]
     example_answers: tuple[dict[str, float], ...]
+    baseline_names: tuple[str, ...] = ()
 
 
 def export_stock(options: ExportOptions) -> None:
@@ -142,10 +148,26 @@ def export_stock(options: ExportOptions) -> None:
             len(pictures),
             names,
             answers,
+            _write_baselines(options, place),
         )
         (place / STOCK_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_stock_card(place), encoding="utf-8")
     print(f"written: {folder}; its probabilities differ by at most {difference:.0e} on {len(pictures)} pictures")
+
+
+def _write_baselines(options: ExportOptions, place: Path) -> tuple[str, ...]:
+    """Copy the scores of other models on the images that the pictures were made of; their names."""
+    from deeplense_hf.evaluation.report import EvaluationReport
+
+    from .release import BASELINES, write_baseline
+
+    if not options.baselines:
+        return ()
+    if options.dataset:
+        raise ValueError("baselines are compared on the test images of the run; leave out --dataset or --baselines.")
+    raw = EvaluationReport.load(Path(options.model) / "metrics.json")
+    places = (place / BASELINES / f"{number:03}" for number in range(len(options.baselines)))
+    return tuple(write_baseline(Path(each), raw, into) for each, into in zip(options.baselines, places, strict=True))
 
 
 def _processing(predictor: "Predictor") -> dict[str, Any]:

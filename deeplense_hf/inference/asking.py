@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from deeplense_hf.tasks.task import NOT_A_NUMBER, Arrays, finite_rows
 
 from .predictor import count
+from .shortages import FAILURES, ends_all, what_failed
 
 
 class Table(Protocol):
@@ -31,7 +32,7 @@ class Answerer(Protocol):
 def rows_or_reasons(
     answerer: Answerer, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None
 ) -> list[dict[str, Any] | str]:
-    """Ask about images of one shape; if the batch is refused, one by one, to find out which image is to blame.
+    """Ask about images of one shape; if the batch is refused or fails, one by one, to find out which image is to blame.
 
     Args:
         answerer: What is asked.
@@ -39,23 +40,30 @@ def rows_or_reasons(
         pixel_scale: Of each [arcsec/pixel], `(batch,)`; None where unknown.
 
     Returns:
-        For each image the values of the columns, or the sentence why there are none: the image is refused, or its
-        answer is not a number.
+        For each image the values of the columns, or the sentence why there are none: the image is refused, is
+        too much for the memory, or its answer is not a number.
+
+    Raises:
+        RuntimeError: If an accelerator fails, which answers for no other image then.
     """
     try:
         answers = answerer.answers(images, pixel_scale)
-    except ValueError as error:
-        if len(images) == 1:
-            return [" ".join(str(error).split())]
-        singles = [slice(number, number + 1) for number in range(len(images))]
+    except (ValueError, *FAILURES) as error:
+        if ends_all(error):
+            raise
+        reason = " ".join(str(error).split()) if isinstance(error, ValueError) else what_failed(error)
+    else:
+        finite, table = finite_rows(answers), answerer.task.table(answers)
         return [
-            rows_or_reasons(answerer, images[one], None if pixel_scale is None else pixel_scale[one])[0]
-            for one in singles
+            {name: values[row] for name, values in table.items()} if finite[row] else NOT_A_NUMBER
+            for row in range(len(images))
         ]
-    finite, table = finite_rows(answers), answerer.task.table(answers)
+    if len(images) == 1:
+        return [reason]
+    # the error is gone by now, and with it what its frames kept in memory
+    singles = [slice(number, number + 1) for number in range(len(images))]
     return [
-        {name: values[row] for name, values in table.items()} if finite[row] else NOT_A_NUMBER
-        for row in range(len(images))
+        rows_or_reasons(answerer, images[one], None if pixel_scale is None else pixel_scale[one])[0] for one in singles
     ]
 
 

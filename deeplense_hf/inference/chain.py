@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from deeplense_hf.data.schema import class_with
-from deeplense_hf.models.image_reading import check_image, iterate_images, to_tensor
+from deeplense_hf.models.image_reading import check_image, in_band_order, iterate_images, to_tensor
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.regression import RegressionTask
 from deeplense_hf.tasks.task import Arrays, Task, finite_rows
@@ -73,7 +73,8 @@ class Chain:
 
     Raises:
         ValueError: If there are fewer than two, two have the same task, one can neither classify nor estimate, one
-            comes too late to be asked, or no image has the bands that all of them take.
+            comes too late to be asked, no image has the bands that all of them take, or two want the colours of a
+            picture in different orders.
     """
 
     def __init__(self, predictors: Sequence[Predictor], names: Sequence[str]) -> None:
@@ -90,6 +91,7 @@ class Chain:
             asked = ", ".join(task.name for task in tasks)
             raise ValueError(f"the models answer {asked}; a chain asks {', '.join(order)}, each once, in this order.")
         _check_bands(predictors, names)
+        _check_colours(predictors, names)
         for name, task in zip(names, tasks, strict=True):
             _check_class(name, task, tasks)
         self.task = ChainTask(tasks)
@@ -130,7 +132,8 @@ class Chain:
                 passed on to, or the answer of one is not a number.
         """
         if not isinstance(inputs, str | Path):
-            images = [check_image(to_tensor(image), bands=()).cpu().numpy() for image in iterate_images(inputs)]
+            tensors = [to_tensor(image, colour_bands=self.colour_bands) for image in iterate_images(inputs)]
+            images = [check_image(tensor, bands=()).cpu().numpy() for tensor in tensors]
             return [self._row(image[None], pixel_scale) for image in images]
         rows = []
         for unit in find_units([str(inputs)]):
@@ -140,7 +143,8 @@ class Chain:
                     if entry.image is None:
                         raise ValueError(entry.error)
                     scale = pixel_scale if entry.pixel_scale is None else entry.pixel_scale
-                    row |= self._row(entry.image[None], scale)
+                    image = in_band_order(entry.image, self.colour_bands if entry.red_first else None)
+                    row |= self._row(image[None], scale)
                 except ValueError as error:
                     row["error"] = str(error)
                 rows.append(row)
@@ -193,6 +197,16 @@ class Chain:
         """Bands an image must have; None where the models do not say."""
         return next((predictor.bands for predictor in self.predictors if predictor.bands is not None), None)
 
+    @property
+    def colour_bands(self) -> tuple[int, ...] | None:
+        """Which band red, green and blue of a colour picture are; as all models say that say it."""
+        return next((one.colour_bands for one in self.predictors if one.colour_bands is not None), None)
+
+    def doubt_about(self, shape: Sequence[int], pixel_scale: float | None) -> str | None:
+        """Say why an image is unlike those that a model learnt from; see `Predictor`."""
+        doubts = (predictor.doubt_about(shape, pixel_scale) for predictor in self.predictors)
+        return next((doubt for doubt in doubts if doubt is not None), None)
+
     def match_bands(self, images: NDArray[np.float32], what: str, remedy: str) -> NDArray[np.float32]:
         """Refuse images of another number of bands; see `Predictor`."""
         for predictor in self.predictors:
@@ -224,6 +238,18 @@ def _check_bands(predictors: Sequence[Predictor], names: Sequence[str]) -> None:
                 f"model '{name}' picks the bands {list(picked)} of an image, but '{exact[0][0]}' takes images of "
                 f"{count(exact[0][1] or 0, 'band')}; save its image processor with the bands it is to pick, for "
                 "example bands=[0]."
+            )
+
+
+def _check_colours(predictors: Sequence[Predictor], names: Sequence[str]) -> None:
+    """Refuse models that want the colours of a picture in different orders."""
+    known = [(name, one.colour_bands) for name, one in zip(names, predictors, strict=True) if one.colour_bands]
+    for name, order in known[1:]:
+        if order != known[0][1]:
+            raise ValueError(
+                f"model '{name}' takes red, green and blue of a picture for the bands {list(order or ())}, but "
+                f"'{known[0][0]}' for {list(known[0][1] or ())}, and a chain asks both about the same image; save "
+                "their image processors with the same colour_bands."
             )
 
 

@@ -40,7 +40,10 @@ class PredictOptions:
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda, cuda:1, mps"})
     bands: list[int] = field(
         default_factory=list,
-        metadata={"help": "bands to give to the model, counted from 0, in this order; empty: all"},
+        metadata={
+            "help": "bands to give to the model, counted from 0 as files hold them (pictures: red, green, blue), in "
+            "this order; empty: all, those of a picture in the order that the model wants"
+        },
     )
     pixel_scale: float | None = field(
         default=None, metadata={"help": "pixel scale of images that do not say theirs [arcsec/pixel]"}
@@ -111,8 +114,10 @@ def _identity(options: PredictOptions, predictor: "Answerer", units: Sequence["U
 
     from .sources import fingerprint
 
+    # the fingerprint is that of the answers for raw images, before which pictures are brought to the order of bands
+    colours = "".join(f" {band}" for band in predictor.colour_bands or ())
     return {
-        "model": predictor.fingerprint(),
+        "model": predictor.fingerprint() + colours,
         "input": fingerprint(units),
         "bands": options.bands,
         "pixel_scale": options.pixel_scale,
@@ -132,10 +137,11 @@ def _answer_all(
     if position.unit or position.offset:
         logger.info("going on after %d of %d inputs.", position.unit, len(units))
     rows: list[PredictionRow] = []
+    doubts: set[str] = set()
     stored_at = monotonic()
     with tqdm(total=len(units), initial=position.unit, desc="predicting", unit="input") as bar:
         for batch, after in _batches(units, position, options.batch_size):
-            rows += _answer(batch, predictor, options)
+            rows += _answer(batch, predictor, options, doubts)
             bar.update(after.unit - bar.n)
             if len(rows) >= options.rows_per_part or monotonic() - stored_at > _SECONDS_PER_PART:
                 store.append(rows, after)
@@ -167,14 +173,21 @@ def _batches(
         yield batch, after
 
 
-def _answer(batch: Sequence["InputImage"], predictor: "Answerer", options: PredictOptions) -> list["PredictionRow"]:
-    """Answer for a batch whose images may differ in shape; one that cannot be answered for gets its reason."""
+def _answer(
+    batch: Sequence["InputImage"], predictor: "Answerer", options: PredictOptions, doubts: set[str]
+) -> list["PredictionRow"]:
+    """Answer for a batch whose images may differ in shape; one that cannot be answered for gets its reason.
+
+    A reason to doubt answers is told once, of the first image that it is of.
+    """
     import dataclasses
 
     prepared = []
     for image in batch:
         try:
             prepared.append(_prepared(image, predictor, options))
+            if prepared[-1].image is not None:
+                _tell_doubt(predictor.doubt_about(prepared[-1].image.shape, prepared[-1].pixel_scale), image, doubts)
         except ValueError as error:
             prepared.append(dataclasses.replace(image, image=None, error=str(error)))
     rows: list[PredictionRow] = []
@@ -183,15 +196,27 @@ def _answer(batch: Sequence["InputImage"], predictor: "Answerer", options: Predi
     return rows
 
 
+def _tell_doubt(doubt: str | None, image: "InputImage", told: set[str]) -> None:
+    """Warn of what makes answers doubtful, unless it was told of another image."""
+    if doubt is not None and doubt not in told:
+        told.add(doubt)
+        logger.warning("%s, and maybe others: %s", image.path, doubt)
+
+
 def _prepared(image: "InputImage", predictor: "Answerer", options: PredictOptions) -> "InputImage":
     """Select the bands and fill in the pixel scale."""
     import dataclasses
+
+    from deeplense_hf.models.image_reading import in_band_order
 
     from .asking import choose_bands
 
     if image.image is None:
         return image
-    pixels = choose_bands(image.image, options.bands, image.path)
+    # who names the bands names them as the file holds them
+    reordered = image.red_first and not options.bands
+    pixels = in_band_order(image.image, predictor.colour_bands if reordered else None)
+    pixels = choose_bands(pixels, options.bands, image.path)
     pixels = predictor.match_bands(pixels, image.path, "choose bands with --bands, for example --bands 0")
     scale = options.pixel_scale if image.pixel_scale is None else image.pixel_scale
     return dataclasses.replace(image, image=pixels, pixel_scale=scale)

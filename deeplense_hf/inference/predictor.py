@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers import PreTrainedModel
 
 # the room registers the DeepLense families with the Auto classes
 from deeplense_hf.models import auto_class_of
 from deeplense_hf.models.image_reading import check_missing, eight_bit
+from deeplense_hf.models.safe_loading import RefusedModelError, load_config, load_image_processor, load_model
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.registry import task_of_model
 from deeplense_hf.tasks.task import Arrays
@@ -57,21 +59,21 @@ class Predictor:
         Raises:
             FileNotFoundError: If the folder or a file in it is missing.
             OSError: If the Hub does not give the model.
-            ValueError: If the folder holds no complete model of one of the tasks.
+            ValueError: If the folder holds no complete model of one of the tasks, or one that can be loaded only by
+                running its code or by unpickling.
         """
         target = None if device is None else select_device(device)
         name = str(name)
         _check_folder(name)
-        # of a folder no code is run, and nobody is asked on the terminal whether to
-        trust: dict[str, Any] = {"trust_remote_code": False} if Path(name).is_dir() else {}
         try:
-            config = AutoConfig.from_pretrained(name, **trust)
-            auto_class = auto_class_of(config)
+            config = load_config(name)
             # weights that do not fit are told below, in one sentence instead of transformers' table
-            model, loading = auto_class.from_pretrained(
-                name, output_loading_info=True, ignore_mismatched_sizes=True, **trust
+            model, loading = load_model(
+                auto_class_of(config), name, output_loading_info=True, ignore_mismatched_sizes=True
             )
-            processor = AutoImageProcessor.from_pretrained(name, **trust)
+            processor = load_image_processor(name)
+        except RefusedModelError:
+            raise
         except SafetensorError as error:
             raise ValueError(f"{name}: the weights file is damaged ({error}); copy or train it again.") from None
         except OSError as error:
@@ -118,6 +120,25 @@ class Predictor:
             return None
         bands = getattr(self.model.config, "num_channels", None)
         return bands if isinstance(bands, int) else None
+
+    @property
+    def colour_bands(self) -> tuple[int, ...] | None:
+        """Which band red, green and blue of a colour picture are, see `in_band_order`; None where it is not known."""
+        return getattr(self.processor, "colour_bands", None)
+
+    def doubt_about(self, shape: Sequence[int], pixel_scale: float | None) -> str | None:
+        """Say why an image is unlike those that the model learnt from, as far as its size and scale tell.
+
+        Args:
+            shape: Of the raw image, `(bands, height, width)`.
+            pixel_scale: Its pixel scale [arcsec/pixel]; None where unknown.
+
+        Returns:
+            A sentence; None where there is no such reason, or the processor does not know.
+        """
+        doubt = getattr(self.processor, "doubt_about", None)
+        found: str | None = None if doubt is None else doubt(*shape[-2:], pixel_scale)
+        return found
 
     def check_bands(self, bands: int, what: str, remedy: str) -> None:
         """Refuse images of another number of bands than the model's.
@@ -260,7 +281,7 @@ class Predictor:
         return values
 
     def fingerprint(self) -> str:
-        """Hash weights, configuration and processor: what decides the probabilities.
+        """Hash weights, configuration and processor: what decides the probabilities of raw images, which are arrays.
 
         Returns:
             A hexadecimal digest, equal wherever the same model is loaded from.
@@ -290,6 +311,10 @@ _UNRELATED = frozenset(
         "use_cache",
         # the weights have a type themselves
         "dtype",
+        # how pictures become raw images, which says nothing of the answers for raw images
+        "colour_bands",
+        # says when to doubt an answer, and changes none
+        "learnt_pixel_scale",
     }
 )
 """Settings that say where a model came from or what `Trainer` did with it, not what it computes."""
@@ -316,6 +341,8 @@ def select_device(device: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
+        if chosen.type == "meta":
+            raise RuntimeError("it is everywhere, but computes nothing")
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError):
         # torch's own words are a paragraph on every device it was ever built for

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deeplense_hf.data.build import is_dataset_folder
+from deeplense_hf.data.file_names import name_bytes, printable
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.data.readers import UnreadableImage, find_image_files, iterate_images
 from deeplense_hf.data.schema import SOURCE_FILE, SYSTEM_ID
@@ -20,15 +21,17 @@ _ROWS_PER_UNIT = 128
 
 @dataclass(frozen=True)
 class InputImage:
-    """One image to classify, or the reason why there is none.
+    r"""One image to classify, or the reason why there is none.
 
     Attributes:
-        path: The file; for a data set `split/source file`, or `split/system` where it was simulated, with the folder
-            in front where there are several data sets.
+        path: The file, with `\xff` for a byte that is not UTF-8; for a data set `split/source file`, or `split/system`
+            where it was simulated, with the folder in front where there are several data sets.
         index: Number of the image in its file, or of the row in its split.
         image: Raw image, shape `(bands, height, width)`; None where the file cannot be read.
         pixel_scale: [arcsec/pixel]; None where it is not known.
         error: Why there is no image.
+        red_first: Whether its bands are the red, green and blue of a colour picture, which a model may want in another
+            order.
     """
 
     path: str
@@ -36,6 +39,7 @@ class InputImage:
     image: NDArray[np.float32] | None
     pixel_scale: float | None = None
     error: str | None = None
+    red_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,17 @@ class ImageFile:
         Yields:
             The images; in place of what cannot be read, the file or one image of many, why not.
         """
-        index = -1
+        index, name = -1, printable(str(self.path))
         try:
             for index, found in enumerate(iterate_images(self.path, allow_missing=True)):
                 if isinstance(found, UnreadableImage):
-                    yield InputImage(str(self.path), index, None, error=found.reason)
+                    yield InputImage(name, index, None, error=printable(found.reason))
                 else:
-                    yield InputImage(str(self.path), index, found.image, found.pixel_scale)
+                    yield InputImage(name, index, found.image, found.pixel_scale, red_first=found.red_first)
             if index < 0:
                 raise ValueError(f"{self.path} holds no image.")
         except (ValueError, OSError) as error:
-            yield InputImage(str(self.path), index + 1, None, error=" ".join(str(error).split()))
+            yield InputImage(name, index + 1, None, error=printable(" ".join(str(error).split())))
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class DatasetRows:
         decoder: Access to the images.
         names: Source file or system of each row of the split.
         scales: Pixel scale of each row [arcsec/pixel], NaN where unknown.
+        red_first: Whether each row was imported from a colour picture.
         data_files: Identity of the files behind the split.
     """
 
@@ -91,6 +96,7 @@ class DatasetRows:
     decoder: LensImageDecoder
     names: NDArray[np.object_]
     scales: NDArray[np.float32]
+    red_first: NDArray[np.bool_]
     data_files: str
 
     def identity(self) -> str:
@@ -106,6 +112,7 @@ class DatasetRows:
                 index=row,
                 image=image,
                 pixel_scale=None if math.isnan(self.scales[row]) else float(self.scales[row]),
+                red_first=bool(self.red_first[row]),
             )
             for row, image in zip(self.rows, images, strict=True)
         ]
@@ -159,7 +166,7 @@ def fingerprint(units: Sequence[Unit]) -> str:
     """
     digest = hashlib.sha256()
     for unit in units:
-        digest.update(unit.identity().encode() + b"\n")
+        digest.update(name_bytes(unit.identity()) + b"\n")
     return digest.hexdigest()[:16]
 
 
@@ -167,15 +174,15 @@ def _dataset_units(folder: Path, several: bool) -> Iterator[Unit]:
     """Cut the splits of a data set into units."""
     data_files = " ".join(_file_identity(file) for file in sorted(folder.rglob("*.parquet")))
     for split, dataset in load_lenses(str(folder)).items():
-        place = f"{folder}/{split}" if several else str(split)
+        place = f"{printable(str(folder))}/{split}" if several else str(split)
         decoder = LensImageDecoder(dataset)
         files, systems = _column(decoder, SOURCE_FILE), _column(decoder, SYSTEM_ID)
         pairs = zip(files, systems, strict=True)
         names = np.array([file or system or "row" for file, system in pairs], dtype=object)
-        scales = decoder.pixel_scales
+        scales, red_first = decoder.pixel_scales, decoder.red_first
         for start in range(0, len(dataset), _ROWS_PER_UNIT):
             rows = range(start, min(start + _ROWS_PER_UNIT, len(dataset)))
-            yield DatasetRows(str(split), place, rows, decoder, names, scales, data_files)
+            yield DatasetRows(str(split), place, rows, decoder, names, scales, red_first, data_files)
 
 
 def _column(decoder: LensImageDecoder, name: str) -> NDArray[np.object_]:

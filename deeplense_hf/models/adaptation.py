@@ -22,6 +22,7 @@ from .configuration_deeplense import as_pair
 from .configuration_deeplense_backbone import DeepLenseBackboneConfig, channels_of, default_pooling
 from .modeling_deeplense_backbone import DeepLenseBackboneModel, channels_first, network_options
 from .positions import interpolate_table
+from .safe_loading import load_config, load_model
 
 UNTRAINED_PREFIX = "timm:"
 # what models of other libraries raise for images or options that they are not made for
@@ -46,7 +47,8 @@ def adapt_pretrained(
         The model; its head is new.
 
     Raises:
-        ValueError: If the model is no vision model, has no safetensors weights or does not take images of that size.
+        ValueError: If the model is no vision model, needs code of its own, has no safetensors weights or does not take
+            images of that size.
         ImportError: If timm is needed and missing.
         OSError: If the model cannot be found.
     """
@@ -134,14 +136,14 @@ def _load(name: str) -> tuple[PreTrainedConfig, Mapping[str, Tensor] | None]:
     if name.startswith(UNTRAINED_PREFIX):
         return _untrained_timm(name.removeprefix(UNTRAINED_PREFIX)), None
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = load_config(name)
         if not _takes_images(config):
             raise ValueError(f"model '{name}' is a '{config.model_type}', no vision model that takes images.")
         options = network_options(config, default_pooling(config))
-        model = AutoModel.from_pretrained(name, use_safetensors=True, **options)
+        model = load_model(AutoModel, name, **options)
         weights = {f"network.{key}": value for key, value in model.state_dict().items()}
         if config.model_type == "cvt":
-            stock = AutoModelForImageClassification.from_pretrained(name, use_safetensors=True)
+            stock = load_model(AutoModelForImageClassification, name)
             norm = stock.layernorm.state_dict()
             weights |= {f"class_token_norm.{key}": value for key, value in norm.items()}
     except ImportError as error:

@@ -1,11 +1,13 @@
 """What is in an image file: `.npy`, FITS, JPEG, PNG or TIFF, told by the content, bounded and never unpickled.
 
-What else the package reads (`.npz`, HDF5, pickled `.npy`) is refused with a word on how to go on.
+What else the package reads (`.npz`, HDF5, pickled `.npy`) is refused with a word on how to go on. Pictures are read by
+`pictures.py`.
 """
 
 import io
 import math
 import warnings
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +15,21 @@ import numpy as np
 from PIL import Image
 
 from .fits_images import GZIP, LARGEST_FILE, MOST_NUMBERS, check_extension, first_image, unpacked
+from .pictures import PICTURE_FORMATS, iterate_pages, read_page
 
-PICTURE_FORMATS = ("JPEG", "PNG", "TIFF")
 _FITS = b"SIMPLE  ="
 _MOST_HEADER = 10_000
 _USE_PREDICT = "save its image alone as .npy, or install deeplense_hf and use its command predict"
 _KNOWN_ELSEWHERE = {b"PK\x03\x04": "a .npz archive", b"\x89HDF\r\n\x1a\n": "an HDF5 file"}
 
 
-def read_image(path: Path) -> Any:
+def read_image(path: Path, pictures: tuple[str, ...] = PICTURE_FORMATS) -> Any:
     """Read an image file without losing precision.
 
     Args:
         path: `.npy`, FITS (also packed with gzip or in compressed tiles), JPEG, PNG or TIFF; told by the content, not
             by the name.
+        pictures: Formats of pictures that are read.
 
     Returns:
         An array, or a PIL image.
@@ -42,10 +45,12 @@ def read_image(path: Path) -> Any:
         raise FileNotFoundError(f"{path} does not exist; give the path of an image on this machine.")
     if path.stat().st_size > LARGEST_FILE:
         raise ValueError(f"{path} has {path.stat().st_size} bytes, more than {LARGEST_FILE}; cut the lens out.")
-    return image_from_bytes(path.read_bytes(), str(path))
+    return image_from_bytes(path.read_bytes(), str(path), pictures=pictures)
 
 
-def image_from_bytes(content: bytes, name: str, largest: int = MOST_NUMBERS) -> Any:
+def image_from_bytes(
+    content: bytes, name: str, largest: int = MOST_NUMBERS, pictures: tuple[str, ...] = PICTURE_FORMATS
+) -> Any:
     """Read what is in an image file; nothing is unpickled, and what claims to be larger than it can be is refused.
 
     Args:
@@ -53,18 +58,20 @@ def image_from_bytes(content: bytes, name: str, largest: int = MOST_NUMBERS) -> 
         name: What messages call it.
         largest: Numbers that it may have, of all its bands and images; at most 67,108,864. More are refused before they
             are unpacked.
+        pictures: Formats of pictures that are read.
 
     Returns:
         An array, or a PIL image.
 
     Raises:
-        ValueError: If it holds no image, a larger one, or a FITS extension in which nothing can be seen.
+        ValueError: If it holds no image, a larger one, a picture of which numbers would be lost, several pictures, or a
+            FITS extension in which nothing can be seen.
         ImportError: If it is a FITS file and astropy is missing.
     """
     if not content:
         raise ValueError(f"{name} is empty.")
     try:
-        return _read(content, min(largest, MOST_NUMBERS))
+        return _read(content, min(largest, MOST_NUMBERS), pictures)
     except ImportError:
         raise ImportError(f"{name} is a FITS file, which needs astropy; install it with: pip install astropy") from None
     except Exception as error:  # noqa: BLE001 - as the libraries raise
@@ -73,7 +80,7 @@ def image_from_bytes(content: bytes, name: str, largest: int = MOST_NUMBERS) -> 
         raise ValueError(f"{name} is not a readable image: {reason}.") from None
 
 
-def _read(content: bytes, largest: int) -> Any:
+def _read(content: bytes, largest: int, pictures: tuple[str, ...]) -> Any:
     """Read an image file by its first bytes."""
     if content.startswith(np.lib.format.MAGIC_PREFIX):
         return _read_npy(content, largest)
@@ -83,7 +90,7 @@ def _read(content: bytes, largest: int) -> Any:
     plain = unpacked(content) if content.startswith(GZIP) else content
     if plain.startswith(_FITS):
         return _read_fits(plain, largest)
-    return _read_picture(content, largest)
+    return _read_picture(content, largest, pictures)
 
 
 def _read_npy(content: bytes, largest: int) -> np.ndarray:
@@ -127,14 +134,13 @@ def _read_fits(content: bytes, largest: int) -> np.ndarray:
             return data
 
 
-def _read_picture(content: bytes, largest: int) -> Image.Image:
-    """Return a picture, by no other decoder than those of lossless and camera pictures."""
+def _read_picture(content: bytes, largest: int, formats: tuple[str, ...]) -> Image.Image:
+    """Return the one picture of a file, by no other decoder than those of the formats."""
     try:
-        picture = Image.open(io.BytesIO(content), formats=PICTURE_FORMATS)
+        picture = Image.open(io.BytesIO(content), formats=formats)
     except Image.UnidentifiedImageError:
         # its text is an address in memory
-        raise ValueError("it is none of .npy, FITS, JPEG, PNG and TIFF, or damaged") from None
-    if math.prod(picture.size) * len(picture.getbands()) > largest:
-        raise ValueError(f"it has {picture.width} x {picture.height} pixels; cut the lens out")
-    picture.load()
-    return picture
+        raise ValueError(f"it is none of .npy, FITS, {', '.join(formats[:-1])} and {formats[-1]}, or damaged") from None
+    if len(list(islice(iterate_pages(picture), 2))) > 1:
+        raise ValueError(f"it holds several images; {_USE_PREDICT}")
+    return read_page(picture, 0, largest)

@@ -13,6 +13,9 @@ NORMALISATIONS = ("none", "fixed", "standard", "minmax", "max")
 # PIL's numbers, as everywhere in transformers, and torch's names
 INTERPOLATIONS = {0: "nearest-exact", 2: "bilinear", 3: "bicubic"}
 
+# of an image that is enlarged to another pixel scale [pixels]: 4096 x 4096
+_MOST_PIXELS = 2**24
+
 # as shares of the largest absolute brightness: what stands for the peak where no pixel is positive, and the contrast
 # that the rounding of float32 leaves in a flat image
 _NO_PEAK = 1e-12
@@ -117,7 +120,7 @@ class ImageOperations:
             Processed images, float32.
 
         Raises:
-            ValueError: If the images lack a band, or the pixel scale is needed and missing.
+            ValueError: If the images lack a band, or the pixel scale is needed and missing or makes them too large.
         """
         # holes first, since NaN equals nothing, not even itself in another band of a grey picture
         images = fill_missing(select_bands(images, self.bands).float())
@@ -289,9 +292,19 @@ def scaled_size(size: tuple[int, ...], pixel_scale: float, target: float) -> tup
 
     Returns:
         Height and width [pixels], rounded to whole pixels, at least 1.
+
+    Raises:
+        ValueError: If the image would become larger than memory is there for, as with a pixel scale in other units.
     """
-    height, width = (max(1, round(side * pixel_scale / target)) for side in size)
-    return height, width
+    # not rounded yet, since it may be infinite
+    height, width = (side * pixel_scale / target for side in size)
+    if not height * width <= max(_MOST_PIXELS, size[0] * size[1]):
+        raise ValueError(
+            f"pixel_scale={pixel_scale:g} would make an image of {size[0]} x {size[1]} pixels one of {height:.4g} x "
+            f"{width:.4g} at target_pixel_scale={target:g}, and at most {_MOST_PIXELS:,} pixels are made; correct the "
+            "pixel scale, which is in arcsec/pixel."
+        )
+    return max(1, round(height)), max(1, round(width))
 
 
 def center_crop(images: Tensor, size: tuple[int, int]) -> Tensor:

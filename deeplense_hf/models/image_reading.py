@@ -9,6 +9,9 @@
 | `(h * h,)`, `(h * h + 1,)` | one image, row by row; the number behind it is a label and dropped |
 
 These are the rules by which the package reads files too. Pixels that a NumPy mask covers are missing.
+
+The channels of a colour picture are red, green and blue. A model of bands that stand in another order has an image
+processor that knows it, `colour_bands`; `in_band_order` brings pictures, and nothing else, to that order.
 """
 
 import math
@@ -23,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from .image_files import read_image
+from .pictures import picture_array
 
 LAYOUTS = ("channels_first", "channels_last")
 # an axis that is longer holds rows or columns, not bands
@@ -30,8 +34,6 @@ _MOST_BANDS = 16
 _SMALLEST_SIDE = 8
 # of a band, that may be missing
 _MOST_MISSING = 0.5
-# modes whose numbers are brightness; others (palettes, transparency, inks) become colours
-_BRIGHTNESS_MODES = ("1", "L", "I", "F", "RGB")
 
 
 def iterate_images(images: Any, layout: str | None = None) -> Iterator[Any]:
@@ -39,7 +41,7 @@ def iterate_images(images: Any, layout: str | None = None) -> Iterator[Any]:
 
     Args:
         images: One image (array or tensor, nested lists of numbers, PIL image, path), several in an array, see above,
-            or lists of these.
+            or lists, other sequences and iterators of these.
         layout: Where the bands of 3-D arrays are; one that is given makes them one image.
 
     Yields:
@@ -62,10 +64,25 @@ def iterate_images(images: Any, layout: str | None = None) -> Iterator[Any]:
         yield images
     elif isinstance(images, np.ndarray | torch.Tensor):
         yield from _split(images, layout)
+    elif holds_images(images):
+        for image in images:
+            yield from iterate_images(image, layout)
     else:
         raise ValueError(
             f"an image is a NumPy array, a torch tensor, a PIL image or a path of a file, not {type(images).__name__}."
         )
+
+
+def holds_images(images: Any) -> bool:
+    """Tell whether something is a sequence or an iterator of images, such as a column of a data set.
+
+    Args:
+        images: No array, tensor or PIL image.
+
+    Returns:
+        False for texts and bytes, which are sequences too.
+    """
+    return isinstance(images, Sequence | Iterator) and not isinstance(images, str | bytes | bytearray | memoryview)
 
 
 def is_numbers(images: Any) -> bool:
@@ -197,12 +214,29 @@ def eight_bit(images: np.ndarray, processor: str) -> np.ndarray:
     return converted
 
 
-def to_tensor(image: Any, layout: str | None = None) -> Tensor:
+def in_band_order(image: Any, colour_bands: Sequence[int] | None) -> Any:
+    """Bring the channels of a colour picture to the order of a model's bands.
+
+    Args:
+        image: Array or tensor, `(..., 3, height, width)`, red first; of another number of channels it is no colours.
+        colour_bands: Which band, counted from 0, red, green and blue are; None leaves them as they are.
+
+    Returns:
+        The same numbers, `(..., 3, height, width)`.
+    """
+    if colour_bands is None or image.shape[-3] != len(colour_bands):
+        return image
+    channels = [list(colour_bands).index(band) for band in range(len(colour_bands))]
+    return image[..., channels, :, :]
+
+
+def to_tensor(image: Any, layout: str | None = None, colour_bands: Sequence[int] | None = None) -> Tensor:
     """Bring one image to float32 and `(bands, height, width)`; values are kept, whatever the type was.
 
     Args:
         image: An array or tensor of 2 or 3 dimensions, or a PIL image; what a NumPy mask covers becomes NaN.
         layout: `channels_first` or `channels_last` of a 3-D array; told by the shape when absent.
+        colour_bands: See `in_band_order`; of PIL images alone.
 
     Returns:
         The image, float32; tensors stay on their device.
@@ -211,9 +245,10 @@ def to_tensor(image: Any, layout: str | None = None) -> Tensor:
         ValueError: If it holds no numbers or no pixel, or the bands cannot be told.
     """
     if isinstance(image, Image.Image):
-        bright = image.mode in _BRIGHTNESS_MODES or image.mode.startswith("I;16")
-        image = np.array(image if bright else image.convert("RGB"))
-        layout = "channels_last"
+        image = picture_array(image)
+        if image.ndim == 3:
+            image = in_band_order(np.moveaxis(image, -1, 0), colour_bands)
+        layout = "channels_first"
     if isinstance(image, np.ndarray):
         if image.dtype.kind not in "biuf":
             raise ValueError(f"an image holds numbers, but the array is of type {image.dtype}.")

@@ -4,37 +4,49 @@
 transformers' own turns files and pictures into 8-bit colours first, and reads neither `.npy` nor FITS.
 `lens-classification` says all that a model knows of an image, whatever its task.
 
-Both answer for one image with one answer and for a list or an array of several (see `image_reading.py`) with a list. An
-image in which nothing can be seen (no finite pixel, more than half of a band missing, one value everywhere, under 8
-pixels a side) is refused; fewer missing pixels take the median of their band. A stock processor of three channels is
-given a grey image three times, as transformers reads grey pictures.
+Both answer for one image with one answer; for a list, an array of several (see `image_reading.py`) or another sequence,
+such as a column of a data set, with a list; for an iterator or a `torch.utils.data.Dataset` with an iterator. An image
+in which nothing can be seen (no finite pixel, more than half of a band missing, one value everywhere, under 8 pixels a
+side) is refused; fewer missing pixels take the median of their band. The channels of a colour picture are
+brought to the order of the model's bands where its processor says which they are (`colour_bands`). A stock processor of
+three channels is given a grey image three times, as transformers reads grey pictures, and takes images of 8 bits only.
 """
 
 import base64
 import math
+import re
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from transformers import ImageClassificationPipeline
 from transformers.pipelines.base import Pipeline
 
 from .answers import intervals_95, prediction_sets
 from .fits_images import LARGEST_FILE
 from .image_files import image_from_bytes, read_image
-from .image_reading import array_of_lists, check_image, eight_bit, is_numbers, iterate_images, to_tensor
+from .image_reading import array_of_lists, check_image, eight_bit, iterate_images, to_tensor
+from .pictures import PICTURE_FORMATS, is_eight_bit
+from .pipeline_batches import ImageBatches
 
 _CLASSIFIERS = ("classification", "lens_finding")
 _COLOURS = 3
+# pictures that stock models are asked about too, all of 8 bits
+_STOCK_FORMATS = (*PICTURE_FORMATS, "BMP", "GIF", "WEBP")
 # of base64 text; no picture, array or FITS file is shorter, but paths are
 _FEWEST_CHARACTERS = 80
+_UNNAMED = "the image"
 # of waiting for the next bytes of an address [s]
 _PATIENCE = 30.0
+_HOST = re.compile(r"([\w.-]+|\[[\w:.]+\])(:\d+)?")
 
 
-class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
+class DeepLenseImageClassificationPipeline(  # type: ignore[misc] # arguments of `_forward` by other names
+    ImageBatches, ImageClassificationPipeline
+):
     """`pipeline("image-classification")` for raw images: arrays, tensors, PIL images of any depth, `.npy`, FITS.
 
     Args:
@@ -70,12 +82,7 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
         Raises:
             ValueError: If an image cannot be read or does not fit the model.
         """
-        inputs = kwargs.pop("images", inputs)
-        if takes_raw_images(self.image_processor):
-            inputs = one_or_list(inputs)
-            if isinstance(inputs, list) and not inputs:
-                return []
-        return super().__call__(inputs, **kwargs)
+        return self.answer(kwargs.pop("images", inputs), **kwargs)
 
     def preprocess(self, image: Any, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override] # by name
         """Process one image.
@@ -90,11 +97,14 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
         Raises:
             ValueError: If the image cannot be read or does not fit the model.
         """
-        if not takes_raw_images(self.image_processor) and not _is_grey_array(image):
-            # a stock model in a process that knows ours
-            stock: dict[str, Any] = super().preprocess(image, timeout=timeout)
+        if takes_raw_images(self.image_processor):
+            return raw_inputs(self, *opened(image, timeout))
+        image, name = opened(image, timeout, _STOCK_FORMATS)
+        if isinstance(image, Image.Image) and is_eight_bit(image):
+            # a stock model in a process that knows ours; what has more bits transformers would cut to 8
+            stock: dict[str, Any] = super().preprocess(image)
             return stock
-        return raw_inputs(self, image, timeout)
+        return raw_inputs(self, image, name)
 
     def postprocess(self, model_outputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Say what the outputs mean, for one image.
@@ -114,7 +124,7 @@ class DeepLenseImageClassificationPipeline(ImageClassificationPipeline):
         return super().postprocess(model_outputs, *args, **kwargs)
 
 
-class LensClassificationPipeline(Pipeline):
+class LensClassificationPipeline(ImageBatches, Pipeline):
     """`pipeline("lens-classification")`: all that a model says of a lens image, whatever its task.
 
     For each image a dictionary:
@@ -154,18 +164,15 @@ class LensClassificationPipeline(Pipeline):
         Raises:
             ValueError: If an image cannot be read or does not fit the model.
         """
-        inputs = one_or_list(inputs)
-        return [] if isinstance(inputs, list) and not inputs else super().__call__(inputs, **kwargs)
+        return self.answer(inputs, **kwargs)
 
     def preprocess(  # type: ignore[override] # by name
         self, image: Any, pixel_scale: float | None = None, timeout: float | None = None
     ) -> dict[str, Any]:
         """Process one image."""
         options = {} if pixel_scale is None else {"pixel_scale": pixel_scale}
-        return raw_inputs(self, image, timeout, **options)
-
-    def _forward(self, input_tensors: dict[str, Any], **forward_parameters: Any) -> Any:
-        return self.model(**input_tensors)
+        image, name = opened(image, timeout)
+        return raw_inputs(self, image, name, **options)
 
     def postprocess(self, model_outputs: Any, **postprocess_parameters: Any) -> dict[str, Any]:
         """Say what the outputs mean, for one image.
@@ -178,20 +185,15 @@ class LensClassificationPipeline(Pipeline):
             See the class.
 
         Raises:
-            ValueError: If the model was never fitted to normal images, or an answer is not a number.
+            ValueError: If an answer is not a number.
         """
         config, outputs = self.model.config, model_outputs
         if outputs.get("logits") is not None:
             return _class_answer(config, outputs["logits"].float())
         if outputs.get("predictions") is not None:
             return {"targets": _target_answers(config, outputs["predictions"], outputs["standard_deviations"])}
-        for name in ("anomaly_score", "reconstruction_error"):
-            if outputs.get(name) is not None:
-                return {name: float(_finite(outputs[name]).reshape(-1)[0])}
-        raise ValueError(
-            "the model gives no anomaly_score, for it has not been fitted to normal images; train it with deeplense-hf "
-            "train."
-        )
+        name = "anomaly_score" if outputs.get("anomaly_score") is not None else "reconstruction_error"
+        return {name: float(_finite(outputs[name]).reshape(-1)[0])}
 
 
 def _finite(answer: torch.Tensor) -> torch.Tensor:
@@ -235,68 +237,55 @@ def takes_raw_images(processor: Any) -> bool:
     return type(processor).__name__ == "DeepLenseImageProcessor"
 
 
-def one_or_list(inputs: Any) -> Any:
-    """Tell one image from several, as the pipelines take them.
+def opened(image: Any, timeout: float | None, pictures: tuple[str, ...] = PICTURE_FORMATS) -> tuple[Any, str]:
+    """Read an image that is given as a text.
 
     Args:
-        inputs: As in the pipelines.
+        image: Path of a file, address, base64 text; anything else is returned as it is.
+        timeout: Seconds to wait for the next bytes of an address; 30 when absent.
+        pictures: Formats of pictures that are read.
 
     Returns:
-        One image, or a list of single ones.
+        An array or a PIL image, and what messages call it.
 
     Raises:
-        ValueError: If an array or nested lists of numbers are neither.
+        ValueError: If it cannot be read.
     """
-    if isinstance(inputs, Path):
-        return str(inputs)
-    if isinstance(inputs, list | tuple):
-        if not is_numbers(inputs):
-            return list(inputs)
-        inputs = array_of_lists(inputs)
-    if isinstance(inputs, np.ndarray | torch.Tensor):
-        images = list(iterate_images(inputs))
-        # an array of four axes is a list, even of one
-        return images if len(images) > 1 or inputs.ndim > 3 else images[0]
-    return inputs
+    if not isinstance(image, str | Path):
+        return image, _UNNAMED
+    text = str(image)
+    if _is_path(text):
+        return read_image(Path(text), pictures), _short(text)
+    return _image_of_text(text, timeout, pictures), _UNNAMED
 
 
-def raw_inputs(pipeline: Pipeline, image: Any, timeout: float | None, **options: Any) -> dict[str, Any]:
+def raw_inputs(pipeline: Pipeline, image: Any, name: str, **options: Any) -> dict[str, Any]:
     """Process one image of any kind without passing through 8 bits.
 
     Args:
         pipeline: Has the processor and the type of the model's numbers.
-        image: As in the pipelines.
-        timeout: Seconds to wait for the next bytes of an address; 30 when absent.
+        image: Array or tensor, PIL image, or a list of one.
+        name: What messages call it.
         **options: Of the processor's call.
 
     Returns:
         What the model takes.
 
     Raises:
-        ValueError: If the image cannot be read, nothing can be seen in it, or it is not one.
+        ValueError: If nothing can be seen in it, or it is not one.
     """
-    name = "the image"
-    if isinstance(image, str | Path):
-        name = _short(str(image)) if _is_path(str(image)) else name
-        image = read_image(Path(image)) if _is_path(str(image)) else _image_of_text(str(image), timeout)
     images = list(iterate_images(image))
     if len(images) != 1:
         raise ValueError(f"{name} holds {len(images)} images; give them as an array or a list, an answer is of one.")
     processor: Any = pipeline.image_processor
-    tensor: Any = check_image(to_tensor(images[0]), name, getattr(processor, "bands", None))
+    tensor: Any = to_tensor(images[0], colour_bands=getattr(processor, "colour_bands", None))
+    tensor = check_image(tensor, name, getattr(processor, "bands", None))
     if not takes_raw_images(processor):
         tensor, options = _stock_input(pipeline, tensor, name), {}
     inputs = processor(images=tensor, return_tensors="pt", input_data_format="channels_first", **options)
     # what processes raw images itself takes them in single precision, whatever its weights are in
     converted: dict[str, Any] = inputs.to(getattr(pipeline.model, "input_dtype", pipeline.dtype))
     return converted
-
-
-def _is_grey_array(image: Any) -> bool:
-    """Tell whether something is an array of one band, which transformers' own reading does not make a picture of."""
-    if not isinstance(image, np.ndarray | torch.Tensor):
-        return False
-    return image.ndim == 2 or (image.ndim == 3 and 1 in (image.shape[0], image.shape[-1]))
 
 
 def _stock_input(pipeline: Pipeline, image: torch.Tensor, name: str) -> torch.Tensor | np.ndarray:
@@ -324,15 +313,15 @@ def _is_path(text: str) -> bool:
         return False
 
 
-def _image_of_text(text: str, timeout: float | None) -> Any:
+def _image_of_text(text: str, timeout: float | None, pictures: tuple[str, ...]) -> Any:
     """Return the image at an address or in base64 text: a picture at its own depth, or an array of `.npy` or FITS."""
     if text.startswith(("http://", "https://")):
-        return image_from_bytes(_fetched(text, timeout), _short(text))
+        return image_from_bytes(_fetched(text, timeout), _short(text), pictures=pictures)
     try:
         content = bytes_of_base64(text)
     except ValueError:
         raise ValueError(f"'{_short(text)}' is no file on this machine, no address and no base64 text.") from None
-    return image_from_bytes(content, "the base64 text")
+    return image_from_bytes(content, "the base64 text", pictures=pictures)
 
 
 def bytes_of_base64(text: str) -> bytes:
@@ -374,8 +363,10 @@ def _fetched(address: str, timeout: float | None) -> bytes:
                 if len(content) > LARGEST_FILE:
                     break
     except Exception as error:  # noqa: BLE001 - whatever stops a connection
-        # of httpx, of the operating system, or of huggingface_hub where it is told to stay offline
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        # of httpx, of the operating system, or of huggingface_hub where it is told to stay offline; its own words
+        # would repeat the address with all that is secret in it
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        reason = type(error).__name__ if status is None else f"the server answers with status {status}"
         raise ValueError(f"{_short(address)} cannot be fetched: {reason}.") from None
     if len(content) > LARGEST_FILE:
         raise ValueError(f"{_short(address)} has more than {LARGEST_FILE} bytes; give a smaller image.")
@@ -383,7 +374,15 @@ def _fetched(address: str, timeout: float | None) -> bytes:
 
 
 def _short(text: str) -> str:
+    """Name a text in a message: the start of it; of an address no name, password, token or query."""
+    if "://" in text:
+        scheme, _, rest = text.partition("://")
+        place, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+        host = place.rpartition("@")[2]
+        # else it may be the start of a password with a stroke in it
+        text = f"{scheme}://{host}{slash}{path}" if _HOST.fullmatch(host) else f"{scheme}://..."
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-__all__ = ["DeepLenseImageClassificationPipeline", "LensClassificationPipeline"]
+# with what the handler of an endpoint finds here and nothing above uses
+__all__ = ["DeepLenseImageClassificationPipeline", "LensClassificationPipeline", "array_of_lists"]

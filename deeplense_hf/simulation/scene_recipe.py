@@ -35,7 +35,7 @@ class SceneRecipe:
         vortex: Vortex of an `axion` system.
         pyhalo: Haloes by pyHalo instead of `subhaloes` and `vortex`; None for these.
         quasar: Point of light within the source; None for a galaxy.
-        galaxies: Real galaxies as sources, or the name of a collection in `galaxy_collections`; None for Sersic
+        galaxies: Real galaxies as sources, or a name that `data.galaxy_images.load_galaxies` knows; None for Sersic
             profiles.
         real_galaxy_fraction: Share of sources that are real galaxies where there are any.
         supersampling: Rays along each side of a pixel.

@@ -82,11 +82,29 @@ def share_losses(sampler: Any, processes: int) -> None:
 
 
 class EpochLogCallback(ProgressCallback):
-    """The progress bar of transformers, with one line per evaluation instead of dictionaries."""
+    """The progress bar of transformers, with one line per evaluation instead of dictionaries.
+
+    In a file the lines stand for themselves: the cursor, which a second bar moves, is a terminal's.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._loss = math.nan
+        # none is logged before the first evaluation where logging is rarer
+        self._loss: float | None = None
+
+    def on_prediction_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Show a bar of the evaluation, during a training on a terminal only."""
+        # the bar of the parent class, which it annotates as None
+        bar: Any = self.training_bar
+        if bar is None or _on_terminal(bar):
+            super().on_prediction_step(args, state, control, eval_dataloader, **kwargs)
 
     def on_log(
         self,
@@ -96,17 +114,29 @@ class EpochLogCallback(ProgressCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Print loss and validation scores when both are known."""
+        """Print validation scores, with the loss once one is known."""
         logs = logs or {}
         self._loss = logs.get("loss", self._loss)
         if not state.is_world_process_zero or "eval_loss" not in logs:
             return
-        line = f"epoch {state.epoch or 0.0:.4g}/{args.num_train_epochs:.4g}  training loss {self._loss:.3f}"
+        line = f"epoch {state.epoch or 0.0:.4g}/{args.num_train_epochs:.4g}"
+        if self._loss is not None:
+            line += f"  training loss {self._loss:.3f}"
         line += f"  validation loss {logs['eval_loss']:.3f}"
         metric = f"eval_{(args.metric_for_best_model or 'loss').removeprefix('eval_')}"
         if metric != "eval_loss" and metric in logs:
             line += f"  {metric.removeprefix('eval_')} {logs[metric]:.4f}"
-        # the bar of the parent class, which it annotates as None
         bar: Any = self.training_bar
-        if bar is not None:
+        if bar is None:
+            return
+        if _on_terminal(bar):
             bar.write(line)
+        else:
+            # the bar's line ends, so that this one begins where a line begins
+            bar.fp.write("\n")
+            print(line, flush=True)
+
+
+def _on_terminal(bar: Any) -> bool:
+    """Whether a bar is drawn on a terminal."""
+    return bool(bar.fp.isatty())

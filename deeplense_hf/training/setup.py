@@ -9,21 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from datasets import DatasetDict
-from transformers import AutoConfig, AutoImageProcessor, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 import deeplense_hf.models  # noqa: F401 - registers the families with the Auto classes
+from deeplense_hf.data.display import COLOUR_BANDS
 from deeplense_hf.data.loading import LensImageDecoder
-from deeplense_hf.data.schema import IMAGE
+from deeplense_hf.data.schema import IMAGE, RECIPE
 from deeplense_hf.data.splits import split_by_hash
 from deeplense_hf.models.adaptation import UNTRAINED_PREFIX, adapt_pretrained
 from deeplense_hf.models.configuration_deeplense import as_pair
 from deeplense_hf.models.configuration_deeplense_backbone import DeepLenseBackboneConfig
 from deeplense_hf.models.image_processing_deeplense import DeepLenseImageProcessor
 from deeplense_hf.models.presets import PRESETS, build_config
+from deeplense_hf.models.safe_loading import load_config, load_image_processor, load_model
 from deeplense_hf.simulation.finding_recipe import FINDING_RECIPES
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.tasks.task import Task, reference_split
@@ -124,7 +127,8 @@ def build_model_and_processor(
         The model and its image processor.
 
     Raises:
-        ValueError: If the model answers something else or takes another number of bands than the data have.
+        ValueError: If the model answers something else, takes another number of bands than the data have, or can be
+            loaded only by running its code or by unpickling.
         OSError: If the model cannot be found.
     """
     bands, height, width = reference_split(splits).features[IMAGE].shape
@@ -157,9 +161,13 @@ def build_model_and_processor(
         setattr(config, name, value)
     with quiet_loading():
         # weights that were saved in half precision are trained in full, with autocast where that is wanted
-        model = task.auto_class.from_pretrained(options.model, config=config, dtype=torch.float32)
+        model = load_model(task.auto_class, options.model, config=config, dtype=torch.float32)
     task.begin(model)
-    return model, AutoImageProcessor.from_pretrained(options.model)
+    processor = load_image_processor(options.model)
+    if isinstance(processor, DeepLenseImageProcessor):
+        processor.colour_bands = colour_bands_of(splits, processor.colour_bands)
+        processor.learnt_pixel_scale = _pixel_scale_of(splits)
+    return model, processor
 
 
 def _config_of(name: str) -> Any:
@@ -169,7 +177,7 @@ def _config_of(name: str) -> Any:
     if looks_local and not (Path(name).expanduser() / "config.json").is_file():
         raise FileNotFoundError(f"{unknown}.")
     try:
-        return AutoConfig.from_pretrained(name)
+        return load_config(name)
     except OSError:
         close = difflib.get_close_matches(name, PRESETS, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else "."
@@ -255,9 +263,39 @@ def new_processor(options: TrainOptions, splits: DatasetDict) -> DeepLenseImageP
         side = min(round(crop_arcsec / scale), side)
     size = options.image_size or (min(PUBLISHED_IMAGE_SIZE, side) if published else None)
     return DeepLenseImageProcessor(
+        colour_bands=colour_bands_of(splits),
+        learnt_pixel_scale=_pixel_scale_of(splits),
         num_channels=bands,
         crop_size=None if crop_arcsec is None else {"height": side, "width": side},
         size=None if size is None else {"height": size, "width": size},
         stretch=options.stretch or DEFAULT_STRETCH,
         normalisation=options.normalisation or "standard",
     )
+
+
+def _pixel_scale_of(splits: DatasetDict) -> float | None:
+    """Return the pixel scale of all images [arcsec/pixel]; None where it is unknown or they have several."""
+    scales = LensImageDecoder(reference_split(splits)).pixel_scales
+    # of NaN nothing is close
+    alike = len(scales) > 0 and bool(np.isclose(scales, scales[0], rtol=1e-3).all())
+    return round(float(scales[0]), 6) if alike else None
+
+
+def colour_bands_of(splits: DatasetDict, otherwise: tuple[int, ...] | None = None) -> tuple[int, ...] | None:
+    """Tell how colour pictures are to be read by a model, so that they are to it as the images that it learns from.
+
+    Args:
+        splits: The data.
+        otherwise: The answer where the data do not tell.
+
+    Returns:
+        `colour_bands` of the image processor: of three simulated bands, which are ordered by wavelength, their order;
+        of imported pictures None, since their channels are learnt from as they are.
+    """
+    split = reference_split(splits)
+    if split.features[IMAGE].shape[0] != len(COLOUR_BANDS):
+        return otherwise
+    decoder = LensImageDecoder(split)
+    if RECIPE in split.column_names and all(recipe is not None for recipe in decoder.column(RECIPE)):
+        return COLOUR_BANDS
+    return None if decoder.red_first.any() else otherwise

@@ -17,6 +17,7 @@ from .image_reading import LAYOUTS, iterate_images, to_tensor
 class DeepLenseImageProcessorKwargs(TypedDict, total=False):
     """Options of `DeepLenseImageProcessor`, at construction and for one call."""
 
+    colour_bands: list[int] | tuple[int, ...] | None
     bands: list[int] | tuple[int, ...] | None
     num_channels: int | None
     background: str
@@ -49,7 +50,10 @@ class DeepLenseImageProcessor(PilBackend):
     pixels take the band's median before anything else, so that every statistic is finite.
 
     Args:
-        **kwargs: The options of `ImageOperations`, explained there: `bands`, `num_channels`, `background`,
+        **kwargs: `colour_bands`, which band of an image, counted from 0 before `bands` are chosen, the red, the green
+            and the blue channel of a colour picture is, as (2, 1, 0) of a model of the bands g, r, i: PIL images and
+            picture files are brought to that order, arrays and tensors never are, and None takes channels as bands.
+            The options of `ImageOperations`, explained there: `bands`, `num_channels`, `background`,
             `border_width`, `target_pixel_scale`, `crop_size`, `size` (both a side, a pair or a dict of height and
             width), `resample`, `stretch`, `softening`, `softening_unit`, `normalisation`, `image_mean`, `image_std`,
             `per_band`; and `do_center_crop` and `do_resize`, on where a size is given unless turned off.
@@ -61,6 +65,7 @@ class DeepLenseImageProcessor(PilBackend):
     valid_kwargs = DeepLenseImageProcessorKwargs  # type: ignore[assignment] # not all of ImagesKwargs applies
     model_input_names = ["pixel_values"]  # noqa: RUF012
 
+    colour_bands: tuple[int, ...] | None = None
     bands: tuple[int, ...] | None = None
     num_channels: int | None = None
     background = "none"
@@ -87,6 +92,7 @@ class DeepLenseImageProcessor(PilBackend):
                 f"DeepLenseImageProcessor has no option '{unknown[0]}'; the options are {', '.join(known)}."
             )
         super().__init__(**kwargs)
+        _check_colour_bands(self.colour_bands)
         self._operations()
 
     def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
@@ -176,8 +182,9 @@ class DeepLenseImageProcessor(PilBackend):
             value = kwargs.get(name)
             if value is not None:
                 kwargs[name] = tuple(map(float, value)) if isinstance(value, Sequence) else (float(value),)
-        if kwargs.get("bands") is not None:
-            kwargs["bands"] = tuple(map(int, kwargs["bands"]))
+        for name in ("bands", "colour_bands"):
+            if kwargs.get(name) is not None:
+                kwargs[name] = tuple(map(int, kwargs[name]))
         if kwargs.get("resample") is not None:
             kwargs["resample"] = int(kwargs["resample"])
         return kwargs
@@ -187,6 +194,7 @@ class DeepLenseImageProcessor(PilBackend):
         layout = kwargs.get("input_data_format")
         if layout is not None and str(getattr(layout, "value", layout)) not in LAYOUTS:
             raise ValueError(f"input_data_format='{layout}' is not one of {', '.join(LAYOUTS)}.")
+        _check_colour_bands(kwargs.get("colour_bands"))
         self._operations(**kwargs)
 
     def _prepare_image_like_inputs(
@@ -195,7 +203,8 @@ class DeepLenseImageProcessor(PilBackend):
         """Bring every image to `(bands, height, width)`."""
         layout = kwargs.get("input_data_format")
         layout = None if layout is None else str(getattr(layout, "value", layout))
-        prepared = [to_tensor(image, layout) for image in iterate_images(images, layout)]
+        colours = kwargs.get("colour_bands")
+        prepared = [to_tensor(image, layout, colours) for image in iterate_images(images, layout)]
         if not prepared:
             raise ValueError("there is no image; give at least one.")
         return prepared
@@ -220,6 +229,15 @@ class DeepLenseImageProcessor(PilBackend):
         if len(sizes) > 1:
             raise ValueError(f"the images come out with different shapes {sorted(sizes)}; set crop_size or size.")
         return BatchFeature(data={"pixel_values": torch.stack(results)}, tensor_type=tensor_type)
+
+
+def _check_colour_bands(bands: Sequence[int] | None) -> None:
+    """Refuse what does not give each channel of a picture a band of its own."""
+    if bands is not None and sorted(bands) != [0, 1, 2]:
+        raise ValueError(
+            f"colour_bands={list(bands)} must give red, green and blue each one of the bands 0, 1 and 2; for bands in "
+            "the order of growing wavelength it is [2, 1, 0]."
+        )
 
 
 def _as_size(name: str, value: Any) -> SizeDict | None:

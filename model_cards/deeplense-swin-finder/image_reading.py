@@ -9,6 +9,9 @@
 | `(h * h,)`, `(h * h + 1,)` | one image, row by row; the number behind it is a label and dropped |
 
 These are the rules by which the package reads files too. Pixels that a NumPy mask covers are missing.
+
+The channels of a colour picture are red, green and blue. A model of bands that stand in another order has an image
+processor that knows it, `colour_bands`; `in_band_order` brings pictures, and nothing else, to that order.
 """
 
 import math
@@ -197,12 +200,29 @@ def eight_bit(images: np.ndarray, processor: str) -> np.ndarray:
     return converted
 
 
-def to_tensor(image: Any, layout: str | None = None) -> Tensor:
+def in_band_order(image: Any, colour_bands: Sequence[int] | None) -> Any:
+    """Bring the channels of a colour picture to the order of a model's bands.
+
+    Args:
+        image: Array or tensor, `(..., 3, height, width)`, red first; of another number of channels it is no colours.
+        colour_bands: Which band, counted from 0, red, green and blue are; None leaves them as they are.
+
+    Returns:
+        The same numbers, `(..., 3, height, width)`.
+    """
+    if colour_bands is None or image.shape[-3] != len(colour_bands):
+        return image
+    channels = [list(colour_bands).index(band) for band in range(len(colour_bands))]
+    return image[..., channels, :, :]
+
+
+def to_tensor(image: Any, layout: str | None = None, colour_bands: Sequence[int] | None = None) -> Tensor:
     """Bring one image to float32 and `(bands, height, width)`; values are kept, whatever the type was.
 
     Args:
         image: An array or tensor of 2 or 3 dimensions, or a PIL image; what a NumPy mask covers becomes NaN.
         layout: `channels_first` or `channels_last` of a 3-D array; told by the shape when absent.
+        colour_bands: See `in_band_order`; of PIL images alone.
 
     Returns:
         The image, float32; tensors stay on their device.
@@ -213,7 +233,9 @@ def to_tensor(image: Any, layout: str | None = None) -> Tensor:
     if isinstance(image, Image.Image):
         bright = image.mode in _BRIGHTNESS_MODES or image.mode.startswith("I;16")
         image = np.array(image if bright else image.convert("RGB"))
-        layout = "channels_last"
+        if image.ndim == 3:
+            image = in_band_order(np.moveaxis(image, -1, 0), colour_bands)
+        layout = "channels_first"
     if isinstance(image, np.ndarray):
         if image.dtype.kind not in "biuf":
             raise ValueError(f"an image holds numbers, but the array is of type {image.dtype}.")

@@ -6,8 +6,9 @@ transformers' own turns files and pictures into 8-bit colours first, and reads n
 
 Both answer for one image with one answer and for a list or an array of several (see `image_reading.py`) with a list. An
 image in which nothing can be seen (no finite pixel, more than half of a band missing, one value everywhere, under 8
-pixels a side) is refused; fewer missing pixels take the median of their band. A stock processor of three channels is
-given a grey image three times, as transformers reads grey pictures.
+pixels a side) is refused; fewer missing pixels take the median of their band. The channels of a colour picture are
+brought to the order of the model's bands where its processor says which they are (`colour_bands`). A stock processor of
+three channels is given a grey image three times, as transformers reads grey pictures.
 """
 
 import base64
@@ -283,7 +284,8 @@ def raw_inputs(pipeline: Pipeline, image: Any, timeout: float | None, **options:
     if len(images) != 1:
         raise ValueError(f"{name} holds {len(images)} images; give them as an array or a list, an answer is of one.")
     processor: Any = pipeline.image_processor
-    tensor: Any = check_image(to_tensor(images[0]), name, getattr(processor, "bands", None))
+    tensor: Any = to_tensor(images[0], colour_bands=getattr(processor, "colour_bands", None))
+    tensor = check_image(tensor, name, getattr(processor, "bands", None))
     if not takes_raw_images(processor):
         tensor, options = _stock_input(pipeline, tensor, name), {}
     inputs = processor(images=tensor, return_tensors="pt", input_data_format="channels_first", **options)

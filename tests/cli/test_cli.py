@@ -19,6 +19,7 @@ class Options:
     colours: list[str] = field(default_factory=list, metadata={"help": "which"})
     mode: Literal["slow", "fast"] | None = field(default=None, metadata={"help": "how"})
     flag: bool | None = field(default=None, metadata={"help": "whether"})
+    settings: dict[str, int] | None = field(default=None, metadata={"help": "what else"})
 
 
 def parse(*words: str) -> Options:
@@ -27,9 +28,9 @@ def parse(*words: str) -> Options:
 
 def test_command_line_wins_over_yaml_over_defaults(tmp_path: Path) -> None:
     path = tmp_path / "options.yaml"
-    path.write_text("source: file\nrate: 1e-3\ncolours: [red, blue]\nmode: null\n")
+    path.write_text("source: file\nrate: 1e-3\ncolours: [red, blue]\nmode: null\nsettings: {a: 1}\n")
     options = parse("--config", str(path), "--source", "line")
-    assert options == Options("line", rate=1e-3, colours=["red", "blue"])
+    assert options == Options("line", rate=1e-3, colours=["red", "blue"], settings={"a": 1})
 
 
 def test_bare_flag_means_true() -> None:
@@ -54,6 +55,18 @@ def test_options_survive_a_round_trip(tmp_path: Path) -> None:
         ("mode: medium", "mode='medium' is not one of 'slow', 'fast'"),
         ("- source", "must map option names to values"),
         ("a: [", "is not valid YAML"),
+        ("rate:", "rate has no value; give one, or leave the line out"),
+        ("rate: [1, 2]", "rate=[1, 2] is a list, but one value of type float is taken"),
+        ("rate: {a: 1}", "rate={'a': 1} is not of type float"),
+        ("source:", "source has no value"),
+        ("source: [x]", "source=['x'] is a list, but one value of type str is taken"),
+        ("colours:", "colours has no value"),
+        ("colours: {a: 1}", "colours={'a': 1} is not a list of type str"),
+        ("colours: [[red]]", "colours=[['red']] is not a list of type str"),
+        ("colours: [null]", "colours=[None] is not a list of type str"),
+        ("mode: [slow]", "mode=['slow'] is not one of 'slow', 'fast'"),
+        ("flag: {a: 1}", "flag={'a': 1} is not of type bool"),
+        ("settings: [1]", "settings=[1] is a list, but one value of type dict is taken"),
     ],
 )
 def test_yaml_mistakes_name_file_and_value(text: str, message: str, tmp_path: Path) -> None:
@@ -72,6 +85,7 @@ def test_yaml_mistakes_name_file_and_value(text: str, message: str, tmp_path: Pa
         (("--sorce", "x"), "unknown option --sorce; did you mean --source?"),
         (("--source", "x", "--rate", "quick"), "invalid float value: 'quick'"),
         ((), "required: --source"),
+        (("--source", "x", "--config"), "argument --config: expected one argument"),
     ],
 )
 def test_wrong_words_get_one_sentence(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +126,15 @@ def test_help_shows_kinds_and_that_several_are_taken(capsys: pytest.CaptureFixtu
     assert "(default: 0.5)" in text
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_defaults_of_every_command_can_stand_in_a_file(command: str) -> None:
+    chosen = cli.COMMANDS[command]
+    parser = cli._parser(command, chosen.options + chosen.heavy_options)
+    for action in parser._actions:
+        if not action.required and action.dest not in ("help", "config") and not action.dest.startswith("no_"):
+            parser.check_value(Path("x.yaml"), action.dest, getattr(action.default, "value", action.default))
+
+
 def test_help_all_lists_the_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--help_all"]) == 0
     assert "--gradient_accumulation_steps" in capsys.readouterr().out
@@ -131,6 +154,24 @@ def test_full_disk_is_one_sentence(
     assert status == 1
     assert "error: No space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_what_runs_in_one_process_is_not_started_in_several(
+    processes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    output = tmp_path / "output" / "table.csv"
+    words = ["--model", str(tmp_path / "none"), "--input", str(tmp_path), "--output", str(output)]
+    assert cli.main(["predict", *words]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: predict runs in one process, but a launcher started 2; start it") is (
+        processes != "1"
+    )
+    assert not output.parent.exists()
+    together = {name for name, command in cli.COMMANDS.items() if command.instead is None}
+    assert together == {"train", "search", "simulate", "evaluate"}
 
 
 def test_scripts_are_commands_under_their_own_names(

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -74,6 +75,18 @@ def test_class_folders_become_a_split_data_set(
     assert report_of(folder)["rejected"] == []
     systems = [set(split["system_id"]) for split in splits.values()]
     assert len(set.union(*systems)) == sum(map(len, systems)) == 36
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name of a file is Unicode")
+def test_names_that_are_no_text_are_imported_too(class_folders: Path, tmp_path: Path) -> None:
+    source = class_folders.rename(tmp_path / os.fsdecode(b"lenses\xff"))
+    (source / "no" / "0.npy").rename(source / "no" / os.fsdecode(b"bad\xff.npy"))
+    (source / "no" / os.fsdecode(b"empty\xfe.npy")).touch()
+    assert import_files(source, tmp_path / "set") == 0
+    assert "no/bad\\xff.npy" in rows_of(load_dataset(str(tmp_path / "set")))
+    rejected = {"file": "no/empty\\xfe.npy", "reason": "empty\\xfe.npy is empty."}
+    assert report_of(tmp_path / "set")["rejected"] == [rejected]
+    assert "lenses\\xff, imported" in (tmp_path / "set" / "README.md").read_text()
 
 
 def test_bad_files_are_reported_and_the_rest_is_imported(

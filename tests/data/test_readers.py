@@ -226,7 +226,7 @@ def test_missing_pixels_may_be_allowed(tmp_path: Path) -> None:
 
 def test_pictures_are_bounded_by_their_header(tmp_path: Path) -> None:
     PIL.Image.new("1", (9000, 9000)).save(tmp_path / "x.png")
-    with pytest.raises(ValueError, match=r"^x\.png has 9000 x 9000 pixels; cut the lens out"):
+    with pytest.raises(ValueError, match=r"^x\.png: it has 9000 x 9000 pixels; cut the lens out"):
         read_images(tmp_path / "x.png")
 
 

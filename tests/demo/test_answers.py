@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,39 @@ def test_pictures_stand_upright_and_keep_their_colours(tmp_path: Path) -> None:
         assert shown_image(subject.image[:1], stretch).shape == (448, 448, 3)
     with pytest.raises(ValueError, match="stretch='x'"):
         shown_image(subject.image, "x")
+
+
+def test_models_get_pictures_in_the_order_of_their_bands(
+    tmp_path: Path, make_model: Callable[..., tuple[Any, Any]]
+) -> None:
+    model, processor = make_model(bands=3, spread=50)
+    processor.per_band, processor.colour_bands = False, (2, 1, 0)
+    for part in (model, processor):
+        part.save_pretrained(tmp_path / "model")
+    pixels = np.random.default_rng(0).integers(0, 90, size=(32, 32, 3)).astype(np.uint8)
+    pixels[5:15, :, 0] += 150
+    Image.fromarray(pixels).save(tmp_path / "red.png")
+    np.save(tmp_path / "bands.npy", pixels.transpose(2, 0, 1)[::-1])
+    models = Models([str(tmp_path / "model")], "cpu")
+    images = [np.load(tmp_path / "bands.npy").astype(np.float32), pixels.transpose(2, 0, 1).astype(np.float32)]
+    right, wrong = (models["model"].probabilities(image[None])[0, 1] for image in images)
+    assert abs(right - wrong) > 0.01
+
+    def answered(name: str, bands: str = "") -> tuple[float, float, float]:
+        subject = subject_of(DroppedFile(str(tmp_path / name), bands))
+        given = (subject.image, subject.pixel_scale, subject.red_first)
+        (answer,) = answers_for(models, ["model"], *given)
+        explained = explanation_for(models, ["model"], *given)
+        assert explained is not None
+        uploaded = read_uploads([str(tmp_path / name), str(tmp_path / "bands.npy")])
+        table, _ = answer_table(models, ["model"], uploaded, parse_bands(bands), None)
+        occlusion = explained[1]
+        of_cdm = occlusion.probability if occlusion.class_index == 1 else answer.probabilities["cdm"]
+        return answer.probabilities["cdm"], of_cdm, table["model: probability_cdm"][0]
+
+    assert answered("red.png") == pytest.approx((right,) * 3, abs=1e-3)
+    assert answered("bands.npy") == pytest.approx((right,) * 3, abs=1e-3)
+    assert answered("red.png", "0, 1, 2") == pytest.approx((wrong,) * 3, abs=1e-3)
 
 
 @pytest.mark.parametrize("stretch", STRETCHES)

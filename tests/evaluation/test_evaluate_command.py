@@ -141,6 +141,26 @@ def test_without_systems_and_scales_each_image_is_its_own(
     assert report.n_systems == report.n == 30
 
 
+def test_a_regression_is_scored_on_quarters_of_the_truths(make_dataset: Callable, tmp_path: Path) -> None:
+    names = {"id2label": {0: "einstein_radius"}, "label2id": {"einstein_radius": 0}}
+    config = build_config("deeplense-swin-test", image_size=32, task="regression", **names)
+    model = auto_class_of(config).from_config(config).eval()
+    processor = DeepLenseImageProcessor(num_channels=1, size={"height": 32, "width": 32})
+    # none between 1.25 and 1.75, and of three images nothing is known
+    radii = [None] * 3 + [*np.linspace(1, 1.25, 60), *np.linspace(1.75, 2, 61)]
+    dataset = make_dataset(len(radii)).remove_columns("einstein_radius").add_column("einstein_radius", radii)
+    report = evaluate_model(model, processor, dataset, output_dir=tmp_path, bootstrap_samples=5, **NAMES)
+    low, high = report.truth_ranges
+    assert [(part.name, part.n) for part in (low, high)] == [
+        ("einstein_radius 1 to 1.25", 59),
+        ("einstein_radius 1.75 to 2", 61),
+    ]
+    # a network that was never trained says the same of all, so that the bias falls as the truth rises
+    fall = low.metrics["bias_einstein_radius"].value - high.metrics["bias_einstein_radius"].value
+    assert fall == pytest.approx(0.75, abs=0.05)
+    assert EvaluationReport.load(tmp_path / "metrics.json") == report
+
+
 @pytest.mark.parametrize("task", ["classification", "regression", "anomaly_detection", "masked_image_modeling"])
 def test_answers_that_are_no_numbers_are_refused(
     task: str, make_dataset: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

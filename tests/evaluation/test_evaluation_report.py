@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deeplense_hf.data import staging
-from deeplense_hf.evaluation.report import EvaluationReport, Measurement, MorphologyScores
+from deeplense_hf.evaluation.report import EvaluationReport, Measurement, PartScores
 
 NAMES = ("no_sub", "cdm", "axion")
 
@@ -30,7 +30,7 @@ def report() -> EvaluationReport:
         class_names=NAMES,
         class_counts={"no_sub": 10, "cdm": 10, "axion": 0},
         metrics={**metrics, "roc_auc_axion": Measurement(None)},
-        morphologies=(MorphologyScores("ring", 60, {"roc_auc": Measurement(0.97, 0.9, 1.0)}),),
+        morphologies=(PartScores("ring", 60, {"roc_auc": Measurement(0.97, 0.9, 1.0)}),),
         confusion_matrix=((9, 1, 0), (1, 9, 0), (0, 0, 0)),
         report_rows=(("ROC AUC, macro", "roc_auc"), ("ROC AUC, axion", "roc_auc_axion")),
         bootstrap_samples=100,

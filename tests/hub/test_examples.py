@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from transformers import pipeline
 
 from deeplense_hf.hub.examples import example_images, write_examples
 from deeplense_hf.hub.release import read_release
+from deeplense_hf.models import DeepLenseImageProcessor
 
 RELEASED = sorted(Path(__file__).parents[2].glob("model_cards/*/release.json"))
 IMAGE = np.ones((1, 8, 8), np.float32)
@@ -19,7 +22,12 @@ IMAGE = np.ones((1, 8, 8), np.float32)
 def model_that_answers(**answer: float) -> Any:
     """Return what answers the same for every image."""
     table = {column: [value] for column, value in answer.items()}
-    return SimpleNamespace(answers=lambda *_: table, task=SimpleNamespace(table=lambda answers: answers))
+    return SimpleNamespace(
+        answers=lambda *_: table,
+        task=SimpleNamespace(table=lambda answers: answers),
+        processor=DeepLenseImageProcessor(),
+        colour_bands=None,
+    )
 
 
 def test_digits_tell_something(tmp_path: Path) -> None:
@@ -29,6 +37,47 @@ def test_digits_tell_something(tmp_path: Path) -> None:
     assert example.truth == {"fraction": 3.123e-5, "none": 0.0, "log10_axion_mass_ev": -22.8339, "count": 25.0}
     expected = {"probability_cdm": 0.0022, "fraction": -4.568e-5, "none": 0.0, "anomaly_score": -0.8178}
     assert example.answer == example.picture_answer == expected
+
+
+def test_colour_pictures_are_asked_about_where_their_colours_are_known(tmp_path: Path) -> None:
+    bands = np.random.default_rng(0).normal(size=(3, 20, 20)).astype(np.float32)
+    bands[:, 5:10, 5:10] += np.array([5, 20, 60], dtype=np.float32)[:, None, None]
+
+    def written(processor: DeepLenseImageProcessor) -> tuple[dict[str, float], list[np.ndarray]]:
+        model, asked = model_that_answers(score=1.0), []
+        model.processor, model.colour_bands = processor, processor.colour_bands
+        model.answers = lambda images, scale: asked.append(images[0]) or {"score": [float(images.mean())]}
+        (example,) = write_examples(model, "test", {"lens": (bands, {})}, tmp_path / "examples")
+        return example.picture_answer, asked
+
+    answer, (picture, numbers) = written(DeepLenseImageProcessor(colour_bands=(2, 1, 0)))
+    pixels = np.asarray(Image.open(tmp_path / "examples" / "lens.png")).astype(np.float32)
+    np.testing.assert_array_equal(picture, pixels.transpose(2, 0, 1)[::-1])
+    np.testing.assert_array_equal(numbers, bands)
+    assert answer == {"score": pytest.approx(float(pixels.mean()), rel=1e-3)}
+    # of an enlarged picture a cut by pixels or by their scale would leave another part
+    for options in (
+        {},
+        *({"colour_bands": (2, 1, 0), **cut} for cut in ({"crop_size": 10}, {"target_pixel_scale": 1})),
+    ):
+        answer, asked = written(DeepLenseImageProcessor(**options))
+        assert (answer, len(asked)) == ({}, 1)
+
+
+def test_the_pictures_of_the_finder_are_answered_for_rightly() -> None:
+    (marker,) = (path for path in RELEASED if path.parent.name == "deeplense-swin-finder")
+    explain = pipeline("lens-classification", model=str(marker.parent))
+    for example in read_release(marker.parent).examples:
+        for ending, expected in (("png", example.picture_answer), ("npy", example.answer)):
+            answer = explain(str(marker.parent / "examples" / f"{example.name}.{ending}"))
+            assert answer["label"] == example.name
+            assert {f"probability_{name}": score for name, score in answer["scores"].items()} == {
+                name: pytest.approx(value, abs=1e-3) for name, value in expected.items()
+            }
+    card = (marker.parent / "README.md").read_text()
+    assert "widget:" in card
+    assert "pictures are for the eye" not in card
+    assert "Red, green and blue of a colour picture are taken for the bands 2, 1 and 0" in card
 
 
 def test_what_a_class_lacks_is_left_out(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from huggingface_hub.errors import HTTPError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, RevisionNotFoundError
 from safetensors.torch import save_file
 
 from deeplense_hf.hub.push_model import PushOptions, push_model
@@ -97,6 +97,44 @@ def test_a_lost_connection_is_said_and_gone_on_from(hub: Any, client: Any, relea
     assert hub.files(REPOSITORY) == contents(release)
     # what had arrived was not sent again
     assert not [request for request in hub.requests if request.startswith("PUT")]
+
+
+# the client waits half a minute in all before it gives a file up
+IMPATIENT = """
+import sys, time
+from deeplense_hf.cli import main
+time.sleep = lambda seconds: None
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_connection_lost_within_the_weights_is_said_and_gone_on_from(hub: Any, client: Any, tmp_path: Path) -> None:
+    folder = small(tmp_path / "release")
+    hub.breaks = lambda method, path: method == "PUT"
+    lost = client("-c", IMPATIENT, "push", "--folder", str(folder), "--repo_id", REPOSITORY)
+    assert lost.returncode == 1
+    assert f"\nerror: {REPOSITORY}: the connection to the Hub was lost" in lost.stderr
+    assert "Traceback" not in lost.stderr
+    assert not hub.uploaded
+    hub.breaks = lambda method, path: False
+    assert push(client, folder).returncode == 0
+    assert hub.files(REPOSITORY) == contents(folder)
+
+
+def test_what_stops_a_large_file_is_said() -> None:
+    response: Any = SimpleNamespace(status_code=403, headers={}, request=None)
+    for cause, reason in (
+        (
+            HfHubHTTPError("Request has expired", response=response),
+            r"\(the storage answered 403\); run the same command",
+        ),
+        (FileNotFoundError("model.safetensors is gone"), r"\(model\.safetensors is gone\); run the same command"),
+    ):
+        said = rf"{REPOSITORY}: Error while uploading 'x' to the Hub {reason}"
+        with pytest.raises(OSError, match=said), one_sentence(REPOSITORY):
+            raise RuntimeError("Error while uploading 'x' to the Hub.") from cause
+    with pytest.raises(RuntimeError, match="ours"), one_sentence(REPOSITORY):
+        raise RuntimeError("ours")
 
 
 def test_branches_pull_requests_and_leftovers(hub: Any, client: Any, release: Path) -> None:

@@ -10,6 +10,7 @@ import yaml
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from deeplense_hf.data.simulate import SimulateOptions, simulate
+from deeplense_hf.hub.dataset_card import ConfigurationCard, card_of_configurations
 from deeplense_hf.hub.push_dataset import PushDatasetOptions, _cards, _on_the_hub
 
 LOAD = """
@@ -84,7 +85,7 @@ def small(folder: Path, *shards: str) -> Path:
     """What suffices to be pushed."""
     (folder / "data").mkdir(parents=True)
     for shard in shards:
-        (folder / "data" / shard).write_bytes(f"PAR1 {folder.name}".encode())
+        (folder / "data" / shard).write_bytes(f"PAR1 {folder.name} PAR1".encode())
     files = [{"split": "train", "path": "data/train-*.parquet"}]
     head = yaml.safe_dump({"license": "mit", "configs": [{"config_name": "default", "data_files": files}]})
     (folder / "README.md").write_text(f"---\n{head}---\n\n# Lenses\n\nSome lenses.\n")
@@ -139,6 +140,51 @@ def test_other_configurations_are_never_lost(hub: Any, client: Any, tmp_path: Pa
     assert refused.returncode == 1
     assert "somebody else pushed in the meantime" in refused.stderr
     assert "third/README.md" not in hub.files(repository, "dataset")
+
+
+def card(configs: Any, **more: Any) -> str:
+    return f"---\n{yaml.safe_dump({'configs': configs, **more})}---\n\n# Lenses\n\nSome lenses.\n"
+
+
+SPLIT = {"split": "train", "path": "data/train-*"}
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        [],
+        {},
+        "default",
+        [1],
+        [{"config_name": "default"}],
+        [{"config_name": "default", "data_files": []}],
+        [{"config_name": "default", "data_files": [1]}],
+        [{"config_name": "default", "data_files": [SPLIT, "data/test-*"]}],
+        [{"config_name": "default", "data_files": [{"split": "train"}]}],
+        [{"config_name": "default", "data_files": {"train": "data/*"}}],
+        [{"config_name": "default", "data_files": "https://elsewhere.org/a.parquet"}],
+        [{"config_name": "default", "data_files": [SPLIT]}, {"config_name": "other", "data_files": [SPLIT]}],
+    ],
+)
+def test_a_card_that_was_changed_beyond_recognition_is_said(configs: Any) -> None:
+    with pytest.raises(ValueError, match=r"you/x, first/README\.md is no card of a data set of deeplense_hf"):
+        ConfigurationCard.read("first", card(configs), "you/x, first/README.md")
+
+
+@pytest.mark.parametrize(
+    ("files", "below"),
+    [
+        ([SPLIT], [{"split": "train", "path": "first/data/train-*"}]),
+        ([{"split": "train", "path": ["a", "b"]}], [{"split": "train", "path": ["first/a", "first/b"]}]),
+        ("data/*", "first/data/*"),
+        (["a", "b"], ["first/a", "first/b"]),
+    ],
+)
+def test_a_card_in_another_form_of_the_hub_is_kept(files: Any, below: Any) -> None:
+    text = card([{"config_name": "default", "data_files": files, "default": True}], tags=["a", {"b": 1}], license=None)
+    read = ConfigurationCard.read("first", text, "where")
+    assert read.entry() == {"config_name": "first", "data_files": below, "default": True}
+    assert "\ntags:\n- a\n" in card_of_configurations("Several", "you/x", [read])
 
 
 def test_a_connection_lost_while_cards_are_read_is_said() -> None:

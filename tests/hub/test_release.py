@@ -49,6 +49,7 @@ import sys
 import base64, importlib.util, io, json
 from pathlib import Path
 import numpy as np
+import torch
 from PIL import Image
 from astropy.io import fits
 folder = Path(sys.argv[1])
@@ -76,12 +77,26 @@ bad = [None, 3, "config.json", str(folder / "config.json"), "http://127.0.0.1/x"
        text(b"\\x93NUMPY\\x01\\x00v\\x00" + HUGE.ljust(118))]
 bad += [[[10**400, 1], [1, 2]], [[1, 2], [3]], [], True, "", [[0.0] * 9] * 9, image[:5, :5].tolist(),
         [image.tolist()] * 2, written(lambda buffer: np.save(buffer, np.stack([image] * 2)[:, None]))]
+def asked(data):
+    try:
+        return handle(data)
+    except ValueError as error:
+        return {"error": str(error)}
 forms += [base64.encodebytes(base64.b64decode(npy)).decode(), [image.tolist()]]
-print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [handle({"inputs": one}) for one in bad],
-                  handle({"inputs": [npy] * 65}), handle({"inputs": npy, "parameters": {"top_k": 3}}),
-                  [handle(3), handle({"inputs": npy, "parameters": 5}),
-                   handle({"inputs": npy, "parameters": {"pixel_scale": -1}})],
+print(json.dumps([handle({"inputs": forms}), handle({"inputs": npy}), [asked({"inputs": one}) for one in bad],
+                  asked({"inputs": [npy] * 65}), asked({"inputs": npy, "parameters": {"top_k": 3}}),
+                  [asked(3), asked({"inputs": npy, "parameters": 5}),
+                   asked({"inputs": npy, "parameters": {"pixel_scale": -1}})],
                   handle({"inputs": [[image.tolist()]] * 2})]))
+# weights that are pickled are not read, though there are no others
+(folder / "model.safetensors").unlink()
+torch.save({}, folder / "pytorch_model.bin")
+try:
+    module.EndpointHandler(str(folder))
+except OSError as error:
+    assert "model.safetensors" in str(error), error
+else:
+    raise AssertionError("pickled weights")
 """
 
 
@@ -153,7 +168,12 @@ def test_the_card_says_what_the_files_say(run: Path) -> None:
     report = EvaluationReport.load(folder / "metrics.json")
     measured = report.metrics["roc_auc"]
     assert f"| ROC AUC, macro | {measured.value:.4f} ({measured.low:.4f} to {measured.high:.4f}) |" in text
-    assert "took 2.0 hours by the clock on 2 cores of a CPU (Test CPU)" in text
+    assert "took 2.0 hours by the clock on 2 threads of a CPU (Test CPU), in float32" in text
+    # what the last example is answered, in the form of the pipeline
+    example = json.loads((folder / "release.json").read_text())["examples"][-1]["answer"]
+    scores = {name: example[f"probability_{name}"] for name in ("no_sub", "cdm", "axion")}
+    label = max(scores, key=lambda name: scores[name])
+    assert f"# {{'label': '{label}', 'score': {scores[label]}, 'scores': {scores}, 'prediction_set': [...]}}" in text
     assert not [word for word in ("TODO", "More Information Needed", "None", "nan", "{{") if word in text]
     card = ModelCard.load(folder / "README.md")
     assert (card.data.library_name, card.data.pipeline_tag) == ("transformers", "image-classification")
@@ -206,7 +226,7 @@ def test_the_card_of_a_regression_says_what_a_guess_is_worth(tmp_path: Path) -> 
     assert "`trust_remote_code=True` runs the Python files" not in text
     assert "| `targets` | `log10_axion_mass_ev` |" in text
     data = ModelCard.load(folder / "README.md").data
-    assert (data.metrics, data.get("widget")) == (["r2", "mae"], None)
+    assert (data.metrics, data.get("widget")) == (["r_squared", "mae"], None)
 
 
 def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any, Any]]) -> None:
@@ -233,10 +253,19 @@ def test_comparisons_stand_beside(run: Path, make_model: Callable[..., tuple[Any
         release(run, baselines=[resnet])
     record = json.loads((run / "training_record.json").read_text())
     (Path(resnet) / "training_record.json").write_text(json.dumps({**record, "steps": 4000}))
+    options_of_run = yaml.safe_load((run / "training_options.yaml").read_text())
+    changed = {**options_of_run, "learning_rate": 0.01, "cpu_threads": 7, "output_dir": "/home/somebody/resnet"}
+    (Path(resnet) / "training_options.yaml").write_text(yaml.safe_dump(changed))
     folder = release(run, baselines=[resnet], evaluations=[elsewhere])
     text = (folder / "README.md").read_text()
     assert "|  | this model | resnet |" in text
-    assert "`resnet` was trained for 4,000 steps on 640 images." in text
+    assert (
+        "`resnet` was trained for 4,000 steps on 640 images, 2.0 hours on 2 threads of a CPU (Test CPU), in float32, "
+        "with `learning_rate` `0.01`."
+    ) in text
+    # the Hub takes what is said of a data set for a claim about all of it, and has no survey of ours
+    results = ModelCard.load(folder / "README.md").data.eval_results
+    assert {(each.dataset_type, each.dataset_config) for each in results} == {("ml4sci/deeplense-test", None)}
     assert "On `survey`, split validation" in text
     assert "images (2 no_sub, 2 cdm, 2 axion). Images that a survey took.\n\n|" in text
     # a release is made again from itself, with all that it says

@@ -56,6 +56,7 @@ def saved(folder: Path, stem: str = "patch", **processing: Any) -> Path:
     settings = {"crop_size": 24, "size": 48, "stretch": "log", "normalisation": "minmax", **processing}
     DeepLenseImageProcessor(num_channels=1, **settings).save_pretrained(folder)
     options_of_run = {"dataset": "test", "images_per_class": 20, "simulation_seed": 0, "model": "deeplense-swin-stock"}
+    options_of_run["task"] = "classification"
     (folder / "training_options.yaml").write_text(yaml.safe_dump(options_of_run))
     record = {"steps": 10, "images": 640, "seconds": 30.0, "processes": 1, "threads": 2, "device": "Test CPU"}
     (folder / "training_record.json").write_text(json.dumps({**record, "precision": "float32", "seed": 0}))

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from astropy.io import fits
 from datasets import Dataset
 from transformers import AutoModelForImageClassification
 
 import deeplense_hf
+from deeplense_hf import cli
 from deeplense_hf.data import staging
 from deeplense_hf.data.schema import features
 from deeplense_hf.inference.predict import PredictOptions, predict
@@ -148,6 +151,19 @@ def test_unreadable_files_get_a_row_with_the_reason(run: Callable, image_folder:
     assert rows["image_3.npy"]["error"] is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name of a file is Unicode")
+def test_names_that_are_no_text_get_rows_too(run: Callable, tmp_path: Path, image_folder: Path) -> None:
+    (image_folder / "image_0.npy").rename(image_folder / os.fsdecode(b"bad\xff.npy"))
+    (image_folder / os.fsdecode(b"broken\xfe.npy")).write_bytes(b"nothing")
+    rows = {Path(row["path"]).name: row for row in run()}
+    assert len(rows) == 13
+    assert rows["bad\\xff.npy"]["error"] is None
+    assert rows["broken\\xfe.npy"]["error"].startswith("broken\\xfe.npy")
+    run(output=str(tmp_path / "table.csv"))
+    with (tmp_path / "table.csv").open(newline="", encoding="utf-8") as file:
+        assert {Path(row["path"]).name for row in csv.DictReader(file)} == set(rows)
+
+
 def test_bands_are_selected(run: Callable, tmp_path: Path) -> None:
     image = np.random.default_rng(1).normal(size=(1, 3, 32, 32))
     np.save(tmp_path / "three.npy", image)
@@ -175,6 +191,59 @@ def test_one_refused_image_does_not_spoil_its_batch(run: Callable, monkeypatch: 
     rows = run(output=expected[0]["path"] + ".parquet")
     assert [row["error"] for row in rows[:-1]] == [None] * (len(rows) - 1)
     assert rows[-1]["error"] == "the processor refuses it."
+
+
+def test_a_fits_of_an_impossible_pixel_scale_does_not_stop_the_others(run: Callable, make_model: Callable) -> None:
+    folder = Path(run()[-1]["path"]).parent
+    model, processor = make_model(seed=0)
+    processor.target_pixel_scale = 0.05
+    for part in (model, processor):
+        part.save_pretrained(folder.parent / "scaling")
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -0.1, "CDELT2": 0.1})
+    fits.PrimaryHDU(np.random.default_rng(0).normal(size=(60, 60)), header).writeto(folder / "degrees.fits")
+    rows = run(model=[str(folder.parent / "scaling")], pixel_scale=0.05, output=str(folder.parent / "scaled.parquet"))
+    errors = {Path(row["path"]).name: row["error"] for row in rows if row["error"]}
+    assert list(errors) == ["degrees.fits"]
+    assert errors["degrees.fits"].startswith("pixel_scale=360 would make an image of 60 x 60 pixels one of 4.32e+05 x")
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nAnd so on."), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "there is not enough memory (DefaultCPUAllocator"),
+        (MemoryError(), "there is not enough memory (MemoryError); use smaller images"),
+        (RuntimeError("shapes cannot be multiplied\nthere"), "the computation failed (shapes cannot be multiplied)."),
+    ],
+)
+def test_what_the_machine_cannot_do_is_the_row_of_one_image(
+    failure: Exception, said: str, run: Callable, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = Predictor.answers
+
+    def small_machine(self: Predictor, images: np.ndarray, scale: np.ndarray | None = None) -> Any:
+        if len(images) > 1 or images.shape[-1] == 40:
+            raise failure
+        return ask(self, images, scale)
+
+    monkeypatch.setattr(Predictor, "answers", small_machine)
+    rows = run()
+    assert [row["error"] is None for row in rows] == [False] * 14 + [True] * 10
+    assert said in rows[0]["error"]
+    assert "\n" not in rows[0]["error"]
+    monkeypatch.setattr(cli, "_run", lambda *words: (_ for _ in ()).throw(failure))
+    assert cli.main(["predict"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {rows[0]['error']} Set DEEPLENSE_HF_TRACE=1")
+
+
+def test_nothing_is_asked_of_an_accelerator_that_failed(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Predictor, images: np.ndarray, scale: np.ndarray | None = None) -> Any:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(Predictor, "answers", broken)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        run()
 
 
 def test_sizes_that_an_equivariant_model_refuses_get_a_row_with_the_reason(tmp_path: Path) -> None:
@@ -208,6 +277,18 @@ def test_pixel_scale_fills_in(run: Callable, monkeypatch: pytest.MonkeyPatch, tm
     seen.clear()
     run(pixel_scale=0.08, output=str(tmp_path / "scaled.parquet"))
     assert all(scale == pytest.approx(0.08) for scale in seen)
+
+
+def test_images_unlike_those_of_the_training_are_doubted_once(
+    run: Callable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "model" / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "learnt_pixel_scale": 0.05}))
+    run(pixel_scale=0.05)
+    assert not caplog.records
+    run(pixel_scale=0.08, output=str(tmp_path / "scaled.parquet"))
+    (record,) = caplog.records
+    assert "stack_0.npy, and maybe others: the image has 0.08 arcsec per pixel, but the model" in record.getMessage()
 
 
 def built_data_set(folder: Path, images: np.ndarray) -> Path:

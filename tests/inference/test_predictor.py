@@ -200,23 +200,6 @@ def test_a_value_that_only_an_image_shows_to_be_wrong(save_model: Callable) -> N
         Predictor.from_pretrained(folder, "cpu").answers(IMAGES)
 
 
-def test_nobody_is_asked_whether_to_run_the_code_of_a_folder(
-    save_model: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def ask(*arguments: Any) -> None:
-        raise AssertionError("a question on the terminal")
-
-    monkeypatch.setattr("builtins.input", ask)
-    folder = save_model()
-    values = json.loads((folder / "preprocessor_config.json").read_text())
-    changes = {"image_processor_type": "Unheard", "auto_map": {"AutoImageProcessor": "code.Unheard"}}
-    (folder / "preprocessor_config.json").write_text(json.dumps({**values, **changes}))
-    (folder / "code.py").write_text("raise AssertionError('code of the folder')\n")
-    with pytest.raises(ValueError, match=r"is no model for images that can be loaded") as caught:
-        Predictor.from_pretrained(folder, "cpu")
-    assert str(caught.value).startswith(str(folder))
-
-
 def test_devices() -> None:
     assert select_device("cpu") == torch.device("cpu")
     assert isinstance(select_device("auto"), torch.device)
@@ -224,6 +207,8 @@ def test_devices() -> None:
         select_device("gpu")
     with pytest.raises(ValueError, match="device 'cuda:99' cannot be used here"):
         select_device("cuda:99")
+    with pytest.raises(ValueError, match="device 'meta' cannot be used here"):
+        select_device("meta")
 
 
 def test_one_bad_image_of_a_stack_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ def picture(mode: str) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(GREY).convert(mode).save(path)
 
 
+def stack(path: Path) -> None:
+    pages = [Image.fromarray(IMAGE)] * 5
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+
+
 def array(values: np.ndarray) -> Callable[[Path], None]:
     return lambda path: np.save(path, values)
 
@@ -81,6 +86,7 @@ PREDICT_ONLY: dict[str, tuple[Callable[[Path], None], int, str]] = {
     "named.npz": (lambda path: np.savez(path, image=IMAGE), 1, "install deeplense_hf and use its command predict"),
     "many.npy": (array(np.stack([IMAGE] * 2)[:, None]), 2, "holds 2 images"),
     "stack.npy": (array(np.stack([IMAGE] * 20)), 20, "holds 20 images"),
+    "stack.tif": (stack, 5, "holds several images; save its image alone as .npy, or install deeplense_hf and use its"),
 }
 NAME = "probability_cdm"
 
@@ -101,8 +107,10 @@ class Entries:
             return str(error)
 
     def endpoint(self, path: Path) -> float | str:
-        answer = self.handler({"inputs": base64.b64encode(path.read_bytes()).decode()})
-        return str(answer["error"]) if "error" in answer else float(answer["scores"]["cdm"])
+        try:
+            return float(self.handler({"inputs": base64.b64encode(path.read_bytes()).decode()})["scores"]["cdm"])
+        except ValueError as error:
+            return str(error)
 
     def predicted(self, folder: Path) -> dict[str, list[float | str]]:
         """Answers or reasons for all files of a folder; of files that are left out, none."""
@@ -182,7 +190,9 @@ def test_the_handler_takes_what_is_base64_and_not_too_large(entries: Entries, fo
     answers = entries.handler({"inputs": [text, safe, f"data:application/octet-stream;base64,{text}"]})
     assert answers[0]["scores"] == answers[1]["scores"] == answers[2]["scores"]
     for wrong in ("/etc/passwd", "https://host/image.png", "?" * 200):
-        assert "is not valid base64 of an image" in entries.handler({"inputs": wrong})["error"]
+        with pytest.raises(ValueError, match="is not valid base64 of an image"):
+            entries.handler({"inputs": wrong})
+        assert "is not valid base64 of an image" in entries.handler({"inputs": [wrong, text]})[0]["error"]
     for size, mode, reason in (
         ((8000, 8000), "1", "it has 8000 x 8000 pixels; cut the lens out"),
         ((2049, 8), "L", "a side of 2049 pixels, more than 2048"),
@@ -191,4 +201,23 @@ def test_the_handler_takes_what_is_base64_and_not_too_large(entries: Entries, fo
         picture.putpixel((3, 3), 1)
         picture.save(folder / "large.png")
         text = base64.b64encode((folder / "large.png").read_bytes()).decode()
-        assert reason in entries.handler({"inputs": text})["error"]
+        for form in (text, base64.b64decode(text), Image.open(folder / "large.png")):
+            with pytest.raises(ValueError, match=reason if isinstance(form, str | bytes) else "more than 2048"):
+                entries.handler({"inputs": form})
+
+
+def test_the_handler_takes_the_body_of_a_request(entries: Entries, folder: Path) -> None:
+    Image.fromarray(GREY).save(folder / "grey.png")
+    content = (folder / "grey.png").read_bytes()
+    expected = pytest.approx(entries.explain(IMAGE)["scores"], abs=1e-5)
+    # the endpoint makes colours of 8 bits of a picture
+    for form in (content, bytearray(content), Image.open(folder / "grey.png"), Image.fromarray(GREY).convert("RGB")):
+        assert entries.handler({"inputs": form})["scores"] == expected
+    good, bad = entries.handler({"inputs": [content, b"nothing"]})
+    assert good["scores"] == expected
+    assert "the image is not a readable image" in bad["error"]
+    with pytest.raises(ValueError, match="the request must be a mapping with inputs, not bytes"):
+        entries.handler(content)
+    for form, reason in ((b"", "is empty"), (bytes(48 * 2**20 + 1), "50331649 bytes; at most 50331648 are taken")):
+        with pytest.raises(ValueError, match=reason):
+            entries.handler({"inputs": form})

@@ -14,12 +14,11 @@ from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.inference.ensemble import (
     ENSEMBLE_FILE,
     EnsembleOptions,
-    build_ensemble,
     calibrate_intervals,
-    check_members,
     ensemble,
     logits_of,
 )
+from deeplense_hf.inference.ensemble_members import build_ensemble, check_members
 from deeplense_hf.inference.ensemble_weights import best_weights, log_losses
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.models import AutoModelForImageRegression, DeepLenseImageProcessor
@@ -146,6 +145,10 @@ def test_members_that_do_not_fit_are_refused(members: list[Predictor]) -> None:
         scaled.processor = DeepLenseImageProcessor(num_channels=1, size=32, **processing)
         with pytest.raises(ValueError, match="model 'b' processes images in a way"):
             check_members(["a", "b"], [members[0], scaled])
+    coloured = member("deeplense-vit-test", 32, "none")
+    coloured.processor.colour_bands = (2, 1, 0)
+    with pytest.raises(ValueError, match=r"model 'b' has colour_bands=\(2, 1, 0\), but 'a' None; save"):
+        check_members(["a", "b"], [members[0], coloured])
 
 
 @pytest.mark.parametrize(
@@ -220,6 +223,8 @@ def test_the_command_writes_a_folder_that_answers(
     tmp_path: Path,
     capsys: pytest.CaptureFixture,
 ) -> None:
+    for one in members:
+        one.processor.colour_bands = (2, 1, 0)
     names = [save(one, tmp_path / f"member-{number}") for number, one in enumerate(members)]
     output_dir = tmp_path / "together"
     options = EnsembleOptions(
@@ -235,6 +240,7 @@ def test_the_command_writes_a_folder_that_answers(
     assert about["members"] == names
     assert sum(about["weights"]) == pytest.approx(1)
     together = Predictor.from_pretrained(output_dir, "cpu")
+    assert together.colour_bands == (2, 1, 0)
     assert together.probabilities(raw).shape == (5, 3)
     table = together.task.table(together.answers(raw))
     assert list(table) == list(together.task.columns)

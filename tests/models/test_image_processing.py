@@ -75,6 +75,34 @@ def test_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(process(write_fits(tmp_path / "f.fits.gz", counts)), counts[None].astype(np.float32))
 
 
+def test_colours_are_brought_to_the_order_of_bands(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, size=(20, 22, 3)).astype(np.uint8)
+    red, green, blue = pixels.transpose(2, 0, 1).astype(np.float32)
+    picture, path = Image.fromarray(pixels), tmp_path / "colour.png"
+    picture.save(path)
+    for image in (picture, path, str(path), picture.convert("RGBA"), [picture]):
+        np.testing.assert_array_equal(process(image, colour_bands=(2, 1, 0)), [blue, green, red])
+        # not its own inverse: red is band 1, green band 2, blue band 0
+        np.testing.assert_array_equal(process(image, colour_bands=[1, 2, 0]), [blue, red, green])
+        np.testing.assert_array_equal(process(image, colour_bands=(2, 1, 0), bands=(2,)), red[None])
+        np.testing.assert_array_equal(process(image), [red, green, blue])
+    in_one_call = DeepLenseImageProcessor(**RAW)(picture, colour_bands=[2, 1, 0], return_tensors="np").pixel_values
+    np.testing.assert_array_equal(in_one_call[0], [blue, green, red])
+    np.save(tmp_path / "array.npy", pixels)
+    for array in (pixels, torch.from_numpy(pixels), pixels.tolist(), tmp_path / "array.npy"):
+        np.testing.assert_array_equal(process(array, colour_bands=(2, 1, 0)), [red, green, blue])
+    grey = Image.fromarray(pixels[..., 0])
+    np.testing.assert_array_equal(process(grey, colour_bands=(2, 1, 0)), red[None])
+
+
+def test_the_order_of_colours_is_saved_where_there_is_one(tmp_path: Path) -> None:
+    DeepLenseImageProcessor(colour_bands=(2, 1, 0)).save_pretrained(tmp_path / "ordered")
+    assert AutoImageProcessor.from_pretrained(tmp_path / "ordered").colour_bands == (2, 1, 0)
+    DeepLenseImageProcessor().save_pretrained(tmp_path / "plain")
+    assert "colour_bands" not in (tmp_path / "plain" / "preprocessor_config.json").read_text()
+    assert AutoImageProcessor.from_pretrained(tmp_path / "plain").colour_bands is None
+
+
 def test_pictures_with_a_palette_or_transparency_become_colours() -> None:
     grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
     assert process(grey.convert("P")).shape == (3, 8, 8)
@@ -327,6 +355,7 @@ def test_images_of_several_sizes() -> None:
 
 
 OPTIONS: dict[str, Any] = {
+    "colour_bands": [2, 1, 0],
     "bands": (1, 0),
     "num_channels": 2,
     "background": "border_median",
@@ -358,6 +387,15 @@ def test_every_option_is_saved(tmp_path: Path) -> None:
         arguments: dict[str, Any] = {"pixel_scale": 0.05, "return_tensors": "pt"}
         assert torch.equal(loaded(image, **arguments).pixel_values, processor(image, **arguments).pixel_values)
     assert loaded.output_size(40, 36) == (20, 22)
+
+
+@pytest.mark.parametrize("pixel_scale", [360.0, 1e38])
+def test_a_pixel_scale_in_other_units_is_refused(pixel_scale: float) -> None:
+    processor = DeepLenseImageProcessor(target_pixel_scale=0.05, crop_size=32)
+    with pytest.raises(
+        ValueError, match=r"pixel_scale=\S+ would make an image of 60 x 50 pixels one of .* at target_p"
+    ):
+        processor(np.random.default_rng(0).normal(size=(60, 50)), pixel_scale=pixel_scale, return_tensors="pt")
 
 
 def test_output_size() -> None:
@@ -394,6 +432,8 @@ def test_output_size() -> None:
         ({"image_mean": 1.0, "image_std": 1.0}, "used by normalisation='fixed' only"),
         ({"normalisation": "fixed", "image_mean": [1.0, 2.0], "image_std": 1.0}, "one per band"),
         ({"normalisation": "fixed", "image_mean": 1.0, "image_std": 0.0}, "must be positive"),
+        ({"colour_bands": [2, 1]}, r"colour_bands=\[2, 1\] must give red, green and blue each one of the bands 0, 1"),
+        ({"colour_bands": [3, 1, 0]}, r"colour_bands=\[3, 1, 0\] must give red, green and blue each one"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:
@@ -422,3 +462,22 @@ np.testing.assert_array_equal(values, np.load(sys.argv[1] + "/here.npy"))
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_images_unlike_those_of_the_training_are_doubted(tmp_path: Path) -> None:
+    processor = DeepLenseImageProcessor(num_channels=1, crop_size=32, size=16, learnt_pixel_scale=0.05)
+    processor.save_pretrained(tmp_path)
+    loaded = DeepLenseImageProcessor.from_pretrained(tmp_path)
+    assert loaded.doubt_about(40, 40, 0.0505) is None
+    assert loaded.doubt_about(40, 40, None) is None
+    doubt = loaded.doubt_about(40, 40, 0.2)
+    assert doubt is not None
+    assert doubt.startswith("the image has 0.2 arcsec per pixel, but the model learnt from images of 0.05")
+    doubt = loaded.doubt_about(40, 20, 0.05)
+    assert doubt is not None
+    assert doubt.startswith("the image has 40x20 pixels, but the model looks at 32x32")
+    # what is resampled to the pixel scale of the training needs no warning, and what never heard of one gives none
+    assert DeepLenseImageProcessor(target_pixel_scale=0.05, learnt_pixel_scale=0.05).doubt_about(9, 9, 0.2) is None
+    assert "learnt_pixel_scale" not in DeepLenseImageProcessor().to_dict()
+    with pytest.raises(ValueError, match=r"learnt_pixel_scale=-1 must be positive"):
+        DeepLenseImageProcessor(learnt_pixel_scale=-1)

@@ -275,6 +275,30 @@ def test_what_knows_no_classes_is_not_asked_for_some(task: str, tmp_path: Path) 
         pipeline("image-classification", model=str(tmp_path))
 
 
+def test_secrets_of_an_address_are_not_repeated(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/nobody.png":
+            raise httpx.ConnectError(f"nobody answers at {request.url}")
+        return httpx.Response(403 if request.url.path == "/no.png" else 200, content=b"nothing")
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("huggingface_hub.get_session", lambda: client)
+    explain = pipeline("lens-classification", model=str(folder))
+    for path, reason in (
+        ("no.png", "cannot be fetched: the server answers with status 403"),
+        ("nobody.png", "cannot be fetched: ConnectError"),
+        ("bad.png", "is not a readable image"),
+    ):
+        with pytest.raises(ValueError, match=f"^http://host:80/{path} {reason}") as caught:
+            explain(f"http://user:secret@host:80/{path}?token=secret#secret")
+        assert "secret" not in str(caught.value)
+    odd = ("HTTP://user:secret@host?token=secret", "ftp://secret@host/x.png#secret", "s3://a@secret@host?/x")
+    for wrong in (*odd, "http://user:/secret@host/x.png", "http://user:pass?secret@host/x.png"):
+        with pytest.raises(ValueError, match=r"://(host|\.\.\.)") as caught:
+            explain(wrong)
+        assert "secret" not in str(caught.value)
+
+
 def test_grey_images_are_colours_to_a_stock_model(tmp_path: Path, counts: np.ndarray) -> None:
     model = ViTForImageClassification(
         ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32)
