@@ -20,7 +20,7 @@ STYLE = f"""
 }}
 #heading, #heading > *, #caption, #caption > *, #note, #note > *, #answers, #answers > *, #legend, #legend > *,
 #filled_legend, #filled_legend > * {{ padding: 0; }}
-#legend, #explained {{ max-width: 640px; }}
+#legend {{ max-width: 640px; }}
 #explanation {{ max-width: 400px; margin: 0; }}
 @media (max-width: 720px) {{
     .app.app {{ padding: 8px; }}

@@ -83,7 +83,7 @@ def _one_image(page: gradio.Blocks, handlers: Handlers, chosen: Any, examples: M
                 upload = gradio.File(label="FITS, npy, npz, HDF5 or picture", elem_id="upload")
                 bands, scale = _bands_and_scale("")
                 ask = gradio.Button("ask the models", variant="primary", elem_id="ask")
-                ticked = _dropped_examples(upload, chosen, examples)
+                ticked = _dropped_examples([upload, bands, scale], chosen, examples)
         with gradio.Column(scale=2, min_width=300, elem_id=TOLD):
             stretch, shown = _answers()
     wanted, explained = _explanation(handlers.models)
@@ -162,12 +162,21 @@ def _bands_and_scale(prefix: str) -> tuple[Any, Any]:
     return bands, scale
 
 
-def _dropped_examples(upload: Any, chosen: Any, examples: Mapping[str, Example]) -> Any:
-    """Make the examples of files, each of which ticks its models; return the event after which both are so."""
+def _dropped_examples(inputs: list[Any], chosen: Any, examples: Mapping[str, Example]) -> Any:
+    """Make the examples of files, each of which ticks its models and empties what was said of another file.
+
+    Args:
+        inputs: Boxes of the file, its bands and its pixel scale.
+        chosen: Boxes of the models.
+        examples: Example images by what they are called.
+
+    Returns:
+        The event after which all is so; None without examples.
+    """
     if not examples:
         return None
     files, models = zip(*((one.path, one.models) for one in examples.values()), strict=True)
-    made = gradio.Examples([[path] for path in files], [upload], example_labels=list(examples), label="examples")
+    made = gradio.Examples([[path, "", ""] for path in files], inputs, example_labels=list(examples), label="examples")
 
     def tick(example: tuple[int, Any], names: list[str]) -> list[str]:
         return list(dict.fromkeys([*names, *models[example[0]]]))

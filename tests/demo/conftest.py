@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,4 +43,7 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             model.normal.fit_scores(torch.tensor([0.5, 1.5]))
         model.save_pretrained(folder / name)
         DeepLenseImageProcessor(num_channels=1, crop_size=96, size=32).save_pretrained(folder / name)
+    (folder / "anomalies" / "examples").mkdir()
+    image = np.random.default_rng(1).poisson(50, (100, 100)).astype(np.float32)
+    np.save(folder / "anomalies" / "examples" / "unlike.npy", image)
     return [str(folder / name) for name in options]

@@ -88,6 +88,25 @@ def test_a_lens_is_drawn_and_answered_for(browser: Any) -> None:
     assert "never saw" not in text_of(browser, "note")
 
 
+def test_picture_and_answers_are_seen_beside_the_sliders(browser: Any) -> None:
+    wait_for(lambda: "%" in text_of(browser, "answers"), "classes")
+    places = "return arguments[0].map(id => document.getElementById(id).getBoundingClientRect().toJSON())"
+    names = ["picture", "answers", "kind"]
+    size = {"deviceScaleFactor": 1, "mobile": False}
+    try:
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 1400, "height": 857, **size})
+        picture, answers, kind = browser.execute_script(places, names)
+        assert kind["right"] < picture["left"] < picture["right"] < answers["left"]
+        assert max(picture["bottom"], answers["bottom"]) < 857
+        # on a phone they come before the sliders
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, **size})
+        picture, answers, kind = browser.execute_script(places, names)
+        assert picture["bottom"] < answers["top"] < 844
+        assert answers["bottom"] < kind["top"]
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_an_upload_too_large_to_be_kept_is_refused(address: str) -> None:
     connection = http.client.HTTPConnection(address.removeprefix("http://").partition("/")[0], timeout=60)
     connection.putrequest("POST", "/gradio_api/upload")
@@ -130,7 +149,7 @@ def test_a_file_stays_while_models_and_stretch_change(browser: Any, tmp_path: Pa
     browser.find_element("xpath", "//button[@role='tab'][contains(., 'drop an image')]").click()
     box = wait_for(lambda: browser.find_element("css selector", "#upload input[type=file]"), "a place to drop")
     box.send_keys(str(tmp_path / "broken.npy"))
-    wait_for(lambda: "broken.npy cannot be used" in text_of(browser, "note"), "what is wrong")
+    wait_for(lambda: "broken.npy is not a NumPy file" in text_of(browser, "note"), "what is wrong")
     assert "%" not in text_of(browser, "answers")
     browser.find_element("css selector", "#upload button[aria-label='Clear']").click()
     box = wait_for(lambda: browser.find_element("css selector", "#upload input[type=file]"), "a place to drop")
@@ -148,12 +167,38 @@ def test_a_file_stays_while_models_and_stretch_change(browser: Any, tmp_path: Pa
     assert "lens.npy" in text_of(browser, "caption")
 
 
+def test_a_tab_says_what_the_page_is_about(browser: Any) -> None:
+    def tab(name: str) -> Any:
+        return browser.find_element("xpath", f"//button[@role='tab'][contains(., '{name}')]")
+
+    # the file of the test before
+    tab("draw a lens").click()
+    wait_for(lambda: "Simulated lens" in text_of(browser, "caption"), "the lens of the sliders")
+    tab("drop an image").click()
+    wait_for(lambda: "lens.npy" in text_of(browser, "caption"), "the file")
+    browser.find_element("css selector", "#upload button[aria-label='Clear']").click()
+    wait_for(lambda: "Drop a file" in text_of(browser, "note"), "nothing")
+    assert not source_of(browser, "picture")
+
+
+def test_an_example_ticks_its_model(browser: Any) -> None:
+    box = browser.find_element("css selector", "#models input[name=anomalies]")
+    box.click()
+    browser.find_element("xpath", "//button[contains(., 'unlike (anomalies)')]").click()
+    wait_for(lambda: "Unlike normal images" in text_of(browser, "answers"), "the answer of the example's model")
+    assert box.is_selected()
+    assert "unlike.npy" in text_of(browser, "caption")
+
+
 def test_many_files_are_answered_for_or_explained(browser: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "lens.npy", np.random.default_rng(0).poisson(50, (100, 100)).astype(np.float32))
     (tmp_path / "broken.npy").write_bytes(b"nothing")
     browser.find_element("xpath", "//button[@role='tab'][contains(., 'many images')]").click()
     box = wait_for(lambda: browser.find_element("css selector", "#uploads input[type=file]"), "a place to drop")
+    assert not browser.find_elements("id", "table")
     box.send_keys(f"{tmp_path / 'lens.npy'}\n{tmp_path / 'broken.npy'}")
     wait_for(lambda: "2 images, 1 of them without an answer" in text_of(browser, "many_note"), "a table")
     assert "lens.npy" in text_of(browser, "table")
     assert browser.find_elements("css selector", "a[download*='answers-']")
+    browser.find_element("css selector", "#models input[type=checkbox]").click()
+    wait_for(lambda: "press “ask the models”" in text_of(browser, "many_note"), "that the table is of other models")
