@@ -19,6 +19,8 @@ from .pictures import PICTURE_FORMATS, iterate_pages, read_page
 
 _FITS = b"SIMPLE  ="
 _MOST_HEADER = 10_000
+# of a file of one image, thumbnails among them
+_MOST_PAGES = 64
 _USE_PREDICT = "save its image alone as .npy, or install deeplense_hf and use its command predict"
 _KNOWN_ELSEWHERE = {b"PK\x03\x04": "a .npz archive", b"\x89HDF\r\n\x1a\n": "an HDF5 file"}
 
@@ -141,6 +143,6 @@ def _read_picture(content: bytes, largest: int, formats: tuple[str, ...]) -> Ima
     except Image.UnidentifiedImageError:
         # its text is an address in memory
         raise ValueError(f"it is none of .npy, FITS, {', '.join(formats[:-1])} and {formats[-1]}, or damaged") from None
-    if len(list(islice(iterate_pages(picture), 2))) > 1:
+    if len(list(islice(iterate_pages(picture, _MOST_PAGES), 2))) > 1:
         raise ValueError(f"it holds several images; {_USE_PREDICT}")
     return read_page(picture, 0, largest)

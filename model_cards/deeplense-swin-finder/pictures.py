@@ -54,31 +54,31 @@ def picture_array(picture: Image.Image) -> np.ndarray:
     return np.array(picture if bright else picture.convert("RGB"))
 
 
-def iterate_pages(picture: Image.Image) -> Iterator[int]:
+def iterate_pages(picture: Image.Image, most: int = _MOST_PAGES) -> Iterator[int]:
     """Find the images of a picture file.
 
     Args:
-        picture: As `PIL.Image.open` returns it; it stands on another page afterwards.
+        picture: As `PIL.Image.open` returns it; it stands on the page whose number comes, and on the last one in the
+            end.
+        most: Pages that are looked at, thumbnails among them.
 
     Yields:
         Numbers of the pages that are images of their own, the first always: thumbnails and masks of TIFF files are
         none, nor is what cameras put behind a JPEG picture.
 
     Raises:
-        UnfitPictureError: If there are more than 10,000 pages.
+        UnfitPictureError: If there are more pages.
     """
     yield 0
     if picture.format not in ("PNG", "TIFF"):
         return
-    for page in range(1, _MOST_PAGES + 1):
+    for page in range(1, most + 1):
         try:
             picture.seek(page)
         except EOFError:
             return
-        if page == _MOST_PAGES:
-            raise UnfitPictureError(
-                f"it has more than {_MOST_PAGES:,} pages; save its images as an array, .npy or HDF5"
-            )
+        if page == most:
+            raise UnfitPictureError(f"it has more than {most:,} pages; save its images as an array, .npy or HDF5")
         if not _tag(picture, _PAGE_KIND, 0)[0] & _THUMBNAIL_OR_MASK:
             yield page
 
