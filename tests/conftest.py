@@ -27,6 +27,19 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let random weights and numbers be the same whichever tests ran before, and in whichever process."""
+    import random
+
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - of libraries that draw from the global state
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def repository_root() -> Path:
     """The folder that holds pyproject.toml."""

@@ -157,8 +157,8 @@ def test_ranks_share_the_work_at_any_time(
     simulator_batch = simulator.simulate_batch
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setattr(simulator, "simulate_batch", dies_after(7))
-    with pytest.raises(RuntimeError, match="the rank dies"):
-        simulate(folder, *size)
+    assert simulate(folder, *size) == 1
+    assert "error: the computation failed (the rank dies)" in capsys.readouterr().err
     monkeypatch.setattr(simulator, "simulate_batch", simulator_batch)
     assert len(finished_shards(folder)) == 2
 

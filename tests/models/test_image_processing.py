@@ -362,6 +362,7 @@ OPTIONS: dict[str, Any] = {
     "border_width": 2,
     "target_pixel_scale": 0.07,
     "do_center_crop": True,
+    "learnt_pixel_scale": 0.05,
     "crop_size": {"height": 30, "width": 28},
     "do_resize": True,
     "size": {"height": 20, "width": 22},

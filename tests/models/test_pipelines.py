@@ -316,7 +316,7 @@ def test_grey_images_are_colours_to_a_stock_model(tmp_path: Path, counts: np.nda
         assert {entry["label"]: entry["score"] for entry in classify(form)} == expected
     predictor = Predictor.from_pretrained(tmp_path / "model", "cpu")
     images = predictor.match_bands(grey[None].astype(np.float32), "x", "")
-    assert predictor.probabilities(images[None])[0].tolist() == list(expected.values())
+    assert dict(zip(predictor.class_names, predictor.probabilities(images[None])[0], strict=True)) == expected
     for asked in (explain, classify):
         with pytest.raises(ValueError, match="takes 8-bit images, but this one holds values from"):
             asked(grey * 3.5)

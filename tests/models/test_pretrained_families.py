@@ -175,7 +175,8 @@ def check_another_size(folder: Path, side: int, rows: int, place: Path) -> None:
     assert not report["missing_keys"]
     with torch.no_grad():
         assert model.backbone(images).last_map.shape[-2:] == (rows, rows)
-        torch.testing.assert_close(loaded.eval()(images).logits, model(images).logits, rtol=0, atol=0)
+        # equal weights at other places in memory may be summed in another order
+        torch.testing.assert_close(loaded.eval()(images).logits, model(images).logits, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
