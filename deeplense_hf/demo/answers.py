@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from deeplense_hf.data.schema import COLUMNS, LABEL_SETS, class_with
 from deeplense_hf.evaluation.explanation import Occlusion, occlusion_map
+from deeplense_hf.inference.asking import in_own_order
 from deeplense_hf.inference.predictor import Predictor, count
 from deeplense_hf.inference.shortages import FAILURES, what_failed
-from deeplense_hf.models.image_reading import in_band_order
 from deeplense_hf.models.masked_modeling import draw_squares, mask_grid, squares_to_pixels
 from deeplense_hf.tasks.anomaly_detection import ANOMALY_SCORE
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
@@ -177,21 +177,6 @@ def answers_for(
         except FAILURES as error:
             found.append(ModelAnswer(name, refused=what_failed(error)))
     return found
-
-
-def in_own_order(predictor: Predictor, images: NDArray[np.float32], red_first: bool) -> NDArray[np.float32]:
-    """Bring colour pictures to the order of a model's bands.
-
-    Args:
-        predictor: The model.
-        images: Raw images, `(..., bands, height, width)`.
-        red_first: Whether they are colour pictures; else nothing is done.
-
-    Returns:
-        The images.
-    """
-    ordered: NDArray[np.float32] = in_band_order(images, predictor.colour_bands if red_first else None)
-    return ordered
 
 
 def asked(predictor: Predictor, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None) -> Arrays:

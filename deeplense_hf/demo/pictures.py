@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from deeplense_hf.data.display import COLOUR_MAP, colours, display_intensity, mean_band
+from deeplense_hf.data.display import COLOUR_BANDS, COLOUR_MAP, colours, display_intensity, mean_band
 from deeplense_hf.evaluation.explanation import Occlusion, Window
 
 STRETCHES = ("asinh", "linear", "log", "square root")
@@ -53,7 +53,7 @@ def shown_image(
     else:
         bent = _bent(image if len(image) == _COLOURS else mean_band(image)[None], stretch)
         if len(bent) == _COLOURS:
-            flat = _eight_bit(np.moveaxis(bent if is_picture else bent[::-1], 0, -1))
+            flat = _eight_bit(np.moveaxis(bent if is_picture else bent[list(COLOUR_BANDS)], 0, -1))
         else:
             flat = _mapped(bent[0], COLOUR_MAP)
         flat = _upright(flat, is_picture)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas
 from numpy.typing import NDArray
 
-from deeplense_hf.inference.asking import choose_bands, rows_or_reasons
+from deeplense_hf.inference.asking import choose_bands, in_own_order, rows_or_reasons
 from deeplense_hf.inference.predictor import Predictor
 from deeplense_hf.inference.spreadsheets import spreadsheet_safe
 
-from .answers import Models, in_own_order, with_bands
+from .answers import Models, with_bands
 from .uploads import UploadedImage
 
 _BATCH = 16

@@ -12,9 +12,8 @@ from tqdm import tqdm
 
 from deeplense_hf.data.loading import LensImageDecoder
 from deeplense_hf.data.schema import IMAGE, IMAGE_CONFIGURATION
-from deeplense_hf.inference.asking import rows_or_reasons
+from deeplense_hf.inference.asking import in_own_order, rows_or_reasons
 from deeplense_hf.inference.predictor import Predictor
-from deeplense_hf.models.image_reading import in_band_order
 from deeplense_hf.tasks.task import NOT_A_NUMBER, Arrays, References
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def predict_dataset(predictor: Predictor, dataset: "Dataset", batch_size: int) -
     for start in tqdm(starts, desc="evaluating", unit="batch", disable=not state.is_main_process):
         batch = share[start : start + batch_size]
         images = decoder[batch]
-        asked = _in_own_order(predictor, images, red_first[batch])
+        asked = in_own_order(predictor, images, red_first[batch])
         scale = None if np.isnan(scales[batch]).all() else scales[batch]
         try:
             answers.append(predictor.answers(asked, scale))
@@ -109,17 +108,6 @@ def check_images(dataset: "Dataset", predictor: Predictor) -> None:
     """
     bands = dataset.features[IMAGE].shape[0]
     predictor.check_bands(bands, "an image of the data set", "evaluate a model that was trained on these bands")
-
-
-def _in_own_order(
-    predictor: Predictor, images: NDArray[np.float32], red_first: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Bring what was imported from colour pictures to the order of the model's bands, as `predict` does."""
-    if predictor.colour_bands is None or not red_first.any():
-        return images
-    ordered = images.copy()
-    ordered[red_first] = in_band_order(images[red_first], predictor.colour_bands)
-    return ordered
 
 
 def _name_the_refused(

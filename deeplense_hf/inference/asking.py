@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deeplense_hf.models.image_reading import in_band_order
 from deeplense_hf.tasks.task import NOT_A_NUMBER, Arrays, finite_rows
 
 from .predictor import count
@@ -24,6 +25,10 @@ class Answerer(Protocol):
     @property
     def task(self) -> Table:
         """What is asked."""
+
+    @property
+    def colour_bands(self) -> tuple[int, ...] | None:
+        """Which band red, green and blue of a colour picture are; None where it is not known."""
 
     def answers(self, images: NDArray[np.float32], pixel_scale: NDArray[np.float32] | None = None) -> Arrays:
         """Answer for a batch, or raise ValueError."""
@@ -65,6 +70,26 @@ def rows_or_reasons(
     return [
         rows_or_reasons(answerer, images[one], None if pixel_scale is None else pixel_scale[one])[0] for one in singles
     ]
+
+
+def in_own_order(
+    answerer: Answerer, images: NDArray[np.float32], red_first: bool | NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Bring colour pictures to the order of bands in which a model wants them.
+
+    Args:
+        answerer: What is asked.
+        images: Raw images, `(bands, height, width)`, or `(batch, bands, height, width)`.
+        red_first: Whether all of them are colour pictures, or which of a batch, `(batch,)`; others stay as they are.
+
+    Returns:
+        The images.
+    """
+    if answerer.colour_bands is None or not np.any(red_first):
+        return images
+    ordered = images.copy()
+    ordered[red_first] = in_band_order(images[red_first], answerer.colour_bands)
+    return ordered
 
 
 def choose_bands(image: NDArray[np.float32], bands: list[int], what: str = "the image") -> NDArray[np.float32]:

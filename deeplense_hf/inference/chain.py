@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from deeplense_hf.data.schema import class_with
-from deeplense_hf.models.image_reading import check_image, in_band_order, iterate_images, to_tensor
+from deeplense_hf.models.image_reading import check_image, iterate_images, to_tensor
 from deeplense_hf.tasks.classification import PROBABILITIES, ClassificationTask
 from deeplense_hf.tasks.regression import RegressionTask
 from deeplense_hf.tasks.task import Arrays, Task, finite_rows
 
-from .asking import rows_or_reasons
+from .asking import in_own_order, rows_or_reasons
 from .predictor import Predictor, count
 from .sources import find_units
 
@@ -143,7 +143,7 @@ class Chain:
                     if entry.image is None:
                         raise ValueError(entry.error)
                     scale = pixel_scale if entry.pixel_scale is None else entry.pixel_scale
-                    image = in_band_order(entry.image, self.colour_bands if entry.red_first else None)
+                    image = in_own_order(self, entry.image, entry.red_first)
                     row |= self._row(image[None], scale)
                 except ValueError as error:
                     row["error"] = str(error)

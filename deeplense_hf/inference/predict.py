@@ -207,15 +207,12 @@ def _prepared(image: "InputImage", predictor: "Answerer", options: PredictOption
     """Select the bands and fill in the pixel scale."""
     import dataclasses
 
-    from deeplense_hf.models.image_reading import in_band_order
-
-    from .asking import choose_bands
+    from .asking import choose_bands, in_own_order
 
     if image.image is None:
         return image
     # who names the bands names them as the file holds them
-    reordered = image.red_first and not options.bands
-    pixels = in_band_order(image.image, predictor.colour_bands if reordered else None)
+    pixels = in_own_order(predictor, image.image, image.red_first and not options.bands)
     pixels = choose_bands(pixels, options.bands, image.path)
     pixels = predictor.match_bands(pixels, image.path, "choose bands with --bands, for example --bands 0")
     scale = options.pixel_scale if image.pixel_scale is None else image.pixel_scale
