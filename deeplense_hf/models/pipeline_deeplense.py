@@ -28,7 +28,7 @@ from transformers.pipelines.base import Pipeline
 from .answers import intervals_95, prediction_sets
 from .fits_images import LARGEST_FILE
 from .image_files import image_from_bytes, read_image
-from .image_reading import array_of_lists, check_image, eight_bit, iterate_images, to_tensor
+from .image_reading import check_image, eight_bit, iterate_images, to_tensor
 from .pictures import PICTURE_FORMATS, is_eight_bit
 from .pipeline_batches import ImageBatches
 
@@ -384,5 +384,4 @@ def _short(text: str) -> str:
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 
-# with what the handler of an endpoint finds here and nothing above uses
-__all__ = ["DeepLenseImageClassificationPipeline", "LensClassificationPipeline", "array_of_lists"]
+__all__ = ["DeepLenseImageClassificationPipeline", "LensClassificationPipeline"]

@@ -30,6 +30,13 @@ _HEADS = {
     "anomaly_detection": "AutoModelForAnomalyDetection",
     "masked_image_modeling": "AutoModelForMaskedImageModeling",
 }
+# the functions that read images, with the files that they stand in
+_READING = {
+    "array_of_lists": "image_reading",
+    "bytes_of_base64": "pipeline_deeplense",
+    "image_from_bytes": "image_files",
+    "iterate_images": "image_reading",
+}
 _MOST_IMAGES = 64
 # of the lists of one image: bands, rows, columns
 _DEEPEST = 3
@@ -54,7 +61,7 @@ class EndpointHandler:
         head = _HEADS.get(str(getattr(config, "task", None)), "AutoModelForImageClassification")
         model_class: Any = get_class_from_dynamic_module(config.auto_map[head].rpartition("--")[2], path)
         pipeline_class = get_class_from_dynamic_module("pipeline_deeplense.LensClassificationPipeline", path)
-        self.reading: Any = vars(sys.modules[pipeline_class.__module__])
+        self.reading = reading_of(pipeline_class.__module__.rpartition(".")[0])
         self.explain = pipeline_class(
             model=model_class.from_pretrained(path, use_safetensors=True).eval(),
             image_processor=AutoImageProcessor.from_pretrained(path, trust_remote_code=True),
@@ -146,6 +153,18 @@ class EndpointHandler:
                 f"takes {wanted}; give several images as a list of such."
             )
         return array
+
+
+def reading_of(package: str) -> dict[str, Any]:
+    """Find the functions that read images, as the pipeline has them.
+
+    Args:
+        package: Where the pipeline was imported from.
+
+    Returns:
+        The functions by name.
+    """
+    return {name: getattr(sys.modules[f"{package}.{file}"], name) for name, file in _READING.items()}
 
 
 def _check_sides(image: Any) -> None:

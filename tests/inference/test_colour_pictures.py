@@ -18,11 +18,11 @@ from deeplense_hf.cli import parse_options
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.data.schema import IMAGE, LABEL, PIXEL_SCALE, RECIPE, SOURCE_FILE, SYSTEM_ID, features
 from deeplense_hf.evaluation.dataset_predictions import predict_dataset
-from deeplense_hf.hub.handler import EndpointHandler
+from deeplense_hf.hub.handler import EndpointHandler, reading_of
 from deeplense_hf.inference.chain import Chain
 from deeplense_hf.inference.predict import PredictOptions, predict
 from deeplense_hf.inference.predictor import Predictor
-from deeplense_hf.models import DeepLenseImageProcessor, pipeline_deeplense
+from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.models.image_reading import to_tensor
 from deeplense_hf.tasks.registry import TASKS
 from deeplense_hf.training.setup import build_model_and_processor
@@ -86,7 +86,7 @@ def test_every_door_reads_pictures_alike(finder: Finder, tmp_path: Path) -> None
     explain = pipeline("lens-classification", model=str(finder.folder))
     classify = pipeline("image-classification", model=str(finder.folder))
     handler = EndpointHandler.__new__(EndpointHandler)
-    handler.explain, handler.reading = explain, vars(pipeline_deeplense)
+    handler.explain, handler.reading = explain, reading_of("deeplense_hf.models")
     predicted = table_of(finder, tmp_path / "images", tmp_path / "table.parquet")
     right, wrong = finder.of(BANDS), finder.of(BANDS[::-1].copy())
     assert len(predicted) == len(names) == 7

@@ -12,9 +12,8 @@ from astropy.io import fits
 from PIL import Image
 from transformers import pipeline
 
-from deeplense_hf.hub.handler import EndpointHandler
+from deeplense_hf.hub.handler import EndpointHandler, reading_of
 from deeplense_hf.inference.predict import PredictOptions, predict
-from deeplense_hf.models import pipeline_deeplense
 
 GREY = np.random.default_rng(0).integers(1, 255, size=(40, 40)).astype(np.uint8)
 IMAGE = GREY.astype(np.float32)
@@ -98,7 +97,7 @@ class Entries:
         self.folder = folder
         self.explain = pipeline("lens-classification", model=str(folder))
         self.handler = EndpointHandler.__new__(EndpointHandler)
-        self.handler.explain, self.handler.reading = self.explain, vars(pipeline_deeplense)
+        self.handler.explain, self.handler.reading = self.explain, reading_of("deeplense_hf.models")
 
     def pipeline(self, path: Path) -> float | str:
         try:
