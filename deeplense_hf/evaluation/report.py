@@ -72,8 +72,9 @@ class EvaluationReport:
         seed: Seed of the resamples.
         library_versions: Versions of what computed the numbers.
         description: What the images are, in a sentence for cards; empty where the name of the data set says it.
-        truth_ranges: Of a regression, MAE, bias and coverage of 95% intervals on each quarter of a target's range in
-            which there are as many images; a mean over the range hides where a quantity is not told at all.
+        truth_ranges: Of a regression, MAE, bias and coverage of 95% intervals, in this order, on each quarter of a
+            target's range in which there are as many images; a mean over the range hides where a quantity is not told
+            at all.
     """
 
     task: str

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 from .public_names import dataset_id, dataset_name
 
 if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
     from deeplense_hf.evaluation.report import EvaluationReport
 
+    from .card_facts import Facts
     from .card_texts import TaskTexts
     from .release import Release
 
@@ -31,13 +34,13 @@ def render_card(folder: Path) -> str:
     from .card_facts import Facts
     from .card_tables import results_table
     from .card_texts import TASK_TEXTS
-    from .release import BASELINES, EVALUATIONS, FIGURES, read_release
+    from .release import EVALUATIONS, FIGURES, read_release
 
     about = read_release(folder)
     report = EvaluationReport.load(folder / "metrics.json")
     others = [EvaluationReport.load(path) for path in sorted((folder / EVALUATIONS).glob("*.json"))]
-    baselines = sorted((folder / BASELINES).glob("*"))
     texts, facts = TASK_TEXTS[report.task], Facts.read(folder)
+    baselines, trainings = facts.training.baselines(folder, about.baseline_names)
     widget = [(each.name, probabilities(each.picture_answer)) for each in about.examples if each.picture_answer]
     return render(
         "model_card_template.md",
@@ -54,17 +57,17 @@ def render_card(folder: Path) -> str:
         learnt_from=facts.learnt_from,
         takes=facts.takes(),
         others=others,
-        use=_use(about, report, facts.config),
+        use=_use(about, report, facts),
         report=report,
-        results=results_table(report, others, [EvaluationReport.load(path / "metrics.json") for path in baselines]),
-        baselines=[(name, facts.baseline(path)) for name, path in zip(about.baseline_names, baselines, strict=True)],
+        results=results_table(report, others, baselines),
+        baselines=trainings,
         figures=[(path.stem.replace("_", " "), f"{FIGURES}/{path.name}") for path in _pictures(folder / FIGURES)],
         data=facts.data(),
-        training=facts.training(about.parameters),
+        training=facts.training.sentence(about.parameters),
         licence=about.licence,
-        options=facts.shown_options(texts.options),
+        options=facts.training.shown_options(texts.options),
         versions=versions(report),
-        cost=facts.cost(),
+        cost=facts.training.cost(),
         limits=[*facts.limits(), *texts.limits],
     )
 
@@ -109,35 +112,10 @@ def headline_metadata(
     Returns:
         The text between the dashes.
     """
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import ModelCardData
 
     owner, _, name = repo_id.partition("/")
-    # the Hub asks for its own data sets, and takes all that is said of one for the same claim
-    own = [each for each in reports[1:] if dataset_id(each.dataset, owner) == dataset_name(each.dataset)]
-    results = [
-        EvalResult(
-            task_type=texts.pipeline_tag or report.task.replace("_", "-"),
-            dataset_type=dataset_id(report.dataset, owner) or dataset_name(report.dataset),
-            dataset_name=dataset_name(report.dataset),
-            dataset_split=report.split,
-            metric_type=kind,
-            metric_value=value,
-            metric_name=title,
-        )
-        for report in (reports[0], *own)
-        for title, score, kind in headline(report, texts)
-        if (value := report.metrics[score].value) is not None
-    ]
-    entries = [
-        {
-            "src": f"https://huggingface.co/{repo_id}/resolve/main/examples/{example}.png",
-            "example_title": example,
-            "output": [
-                {"label": label, "score": score} for label, score in sorted(answer.items(), key=lambda item: -item[1])
-            ],
-        }
-        for example, answer in widget
-    ]
+    results, entries = _results(reports, texts, owner), _widget_entries(repo_id, widget)
     more: dict[str, Any] = {"widget": entries} if texts.pipeline_tag and entries else {}
     if results:
         kinds = [kind for _, _, kind in headline(reports[0], texts)]
@@ -163,6 +141,42 @@ def headline_metadata(
     )
     yaml_text: str = data.to_yaml()
     return yaml_text.strip()
+
+
+def _results(reports: "Sequence[EvaluationReport]", texts: "TaskTexts", owner: str) -> "list[EvalResult]":
+    """Return the scores that the Hub lists: of the first report, and of others on data sets of the Hub."""
+    from huggingface_hub import EvalResult
+
+    # the Hub asks for its own data sets, and takes all that is said of one for the same claim
+    own = [each for each in reports[1:] if dataset_id(each.dataset, owner) == dataset_name(each.dataset)]
+    return [
+        EvalResult(
+            task_type=texts.pipeline_tag or report.task.replace("_", "-"),
+            dataset_type=dataset_id(report.dataset, owner) or dataset_name(report.dataset),
+            dataset_name=dataset_name(report.dataset),
+            dataset_split=report.split,
+            metric_type=kind,
+            metric_value=value,
+            metric_name=title,
+        )
+        for report in (reports[0], *own)
+        for title, score, kind in headline(report, texts)
+        if (value := report.metrics[score].value) is not None
+    ]
+
+
+def _widget_entries(repo_id: str, widget: Sequence[tuple[str, Mapping[str, float]]]) -> list[dict[str, Any]]:
+    """Return the example pictures of the widget with what is answered for each, the most probable class first."""
+    return [
+        {
+            "src": f"https://huggingface.co/{repo_id}/resolve/main/examples/{example}.png",
+            "example_title": example,
+            "output": [
+                {"label": label, "score": score} for label, score in sorted(answer.items(), key=lambda item: -item[1])
+            ],
+        }
+        for example, answer in widget
+    ]
 
 
 def headline(report: "EvaluationReport", texts: "TaskTexts") -> list[tuple[str, str, str]]:
@@ -234,7 +248,7 @@ def _example(example: Any) -> dict[str, str]:
     return {"name": example.name, "picture": picture, "answer": answer, "truth": truth}
 
 
-def _use(about: "Release", report: "EvaluationReport", config: Mapping[str, Any]) -> str:
+def _use(about: "Release", report: "EvaluationReport", facts: "Facts") -> str:
     """Return the lines that use the model, with its answer for the example that they ask about."""
     import transformers
 
@@ -248,7 +262,7 @@ def _use(about: "Release", report: "EvaluationReport", config: Mapping[str, Any]
         path = f"{EXAMPLES}/{about.examples[-1].name}.npy"
         place["imports"] = "from huggingface_hub import hf_hub_download\n"
         place["image"] = f'hf_hub_download("{about.repo_id}", "{path}")'
-    answer = _answer_in_python(about.examples[-1].answer if about.examples else {}, config)
+    answer = _answer_in_python(about.examples[-1].answer if about.examples else {}, facts)
     if report.task in ("classification", "lens_finding"):
         return USE_PIPELINE.format(answer=answer, **place)
     name = TASKS[report.task].auto_class.__name__
@@ -256,14 +270,14 @@ def _use(about: "Release", report: "EvaluationReport", config: Mapping[str, Any]
     return USE_PACKAGE.format(answer=answer, auto_class=f"{room}.{name}", **place)
 
 
-def _answer_in_python(answer: Mapping[str, float], config: Mapping[str, Any]) -> str:
+def _answer_in_python(answer: Mapping[str, float], facts: "Facts") -> str:
     """Return an answer as the pipeline gives it, for a comment."""
     if scores := probabilities(answer):
         label = max(scores, key=lambda name: scores[name])
         return str({"label": label, "score": scores[label], "scores": scores})[:-1] + ", 'prediction_set': [...]}"
-    targets = [name for _, name in sorted(config.get("id2label", {}).items()) if name in answer]
+    targets = [name for name in facts.targets if name in answer]
     if targets:
-        units = dict(zip(targets, config.get("target_units") or [""] * len(targets), strict=True))
+        units = dict(zip(targets, facts.config.get("target_units") or [""] * len(targets), strict=True))
         values = {
             name: {
                 "value": answer[name],

@@ -1,44 +1,16 @@
-"""What a card tells of images and training, from the options, configuration and record in a release folder."""
+"""What a card tells of images and answers, from the options and configurations in a release folder."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .public_names import dataset_name, hub_id, recipe_of
+from .card_training import Training
+from .public_names import dataset_name, hub_id, is_streamed, recipe_of
 
 if TYPE_CHECKING:
     from deeplense_hf.evaluation.report import EvaluationReport
-
-_WATTS_OF_A_CORE = 10
-# what a reader wants to see of the options of every task; the others are in the file
-_SHOWN_OPTIONS = (
-    "dataset",
-    "images_per_class",
-    "simulation_seed",
-    "model",
-    "model_options",
-    "image_size",
-    "stretch",
-    "normalisation",
-    "task",
-    "augmentation",
-    "optim",
-    "learning_rate",
-    "lr_scheduler_type",
-    "warmup_steps",
-    "weight_decay",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "max_steps",
-    "num_train_epochs",
-    "ema_decay",
-    "seed",
-)
-# what has another name or place in each run, or decides nothing of what is learnt
-_SAME_LEARNING = re.compile(r"cpu_threads|use_cpu|dataloader_.*|eval_.*|save_.*|logging_.*|load_best_model_at_end|bf16")
 
 
 @dataclass(frozen=True)
@@ -112,7 +84,7 @@ class Facts:
         if report.task == "regression":
             units = self.config.get("target_units") or []
             return ", ".join(
-                f"`{name}`{f' [{unit}]' if unit else ''}" for name, unit in zip(self._targets, units, strict=True)
+                f"`{name}`{f' [{unit}]' if unit else ''}" for name, unit in zip(self.targets, units, strict=True)
             )
         if report.task == "anomaly_detection":
             return str(self.options.get("normal_class", ""))
@@ -135,7 +107,7 @@ class Facts:
         if report.task == "lens_finding":
             sentences += [_found(each) for each in (report, *others) if each.confusion_matrix]
         means, deviations = self.config.get("target_mean") or [], self.config.get("target_std") or []
-        for name, mean, deviation in zip(self._targets, means, deviations, strict=False):
+        for name, mean, deviation in zip(self.targets, means, deviations, strict=False):
             measured = report.metrics.get(f"r2_{name}")
             if report.task != "regression" or measured is None or measured.value is None:
                 continue
@@ -166,10 +138,15 @@ class Facts:
         return total is not None and all(value is not None and value > total for value in values)
 
     @property
-    def _targets(self) -> Sequence[str]:
+    def targets(self) -> Sequence[str]:
         """Targets of a regression."""
         labels = self.config.get("id2label", {})
         return [labels[key] for key in sorted(labels, key=int)]
+
+    @property
+    def training(self) -> Training:
+        """The training."""
+        return Training(self.options, self.record)
 
     def takes(self) -> str:
         """Return which images the model was made for, in a sentence."""
@@ -213,18 +190,21 @@ class Facts:
 
     def data(self) -> str:
         """Return where the images come from."""
+        from deeplense_hf.simulation.scene_recipe import SceneRecipe
+
         from .card_texts import REAL_GALAXIES
 
+        recipe = recipe_of(self.dataset)
         name, seed, count = self.dataset, self.options["simulation_seed"], self.options["images_per_class"]
         command = (
             f"`deeplense-hf simulate --recipe {name} --seed {seed} --images_per_class {count} --output_dir data/{name}`"
         )
-        if recipe_of(name) is None:
+        if recipe is None:
             return (
                 f"The images of `{name}`. Where it has no validation and test split of its own, a tenth of the systems "
                 f"each was held out (seed {seed}). A system never lies in two splits."
             )
-        if str(self.options["dataset"]).startswith("simulate:"):
+        if is_streamed(str(self.options["dataset"])):
             origin = (
                 f"Training images were simulated while training, no system twice: recipe `{name}`, seed {seed}. "
                 f"Validation and test systems are those of {command} (a tenth of its systems each), and none of the "
@@ -236,84 +216,9 @@ class Facts:
                 "and test."
             )
         galaxies = ""
-        if share := getattr(recipe_of(name), "galaxies", None) and getattr(recipe_of(name), "real_galaxy_fraction", 0):
-            galaxies = f" {REAL_GALAXIES.format(share=f'{share:.0%}')}"
+        if isinstance(recipe, SceneRecipe) and recipe.galaxies is not None:
+            galaxies = f" {REAL_GALAXIES.format(share=f'{recipe.real_galaxy_fraction:.0%}')}"
         return f"{origin} A system never lies in two splits. Simulated images are under the MIT licence.{galaxies}"
-
-    def training(self, parameters: int) -> str:
-        """Return what was trained, in a sentence.
-
-        Args:
-            parameters: Numbers that were learnt.
-
-        Returns:
-            The sentence.
-        """
-        from deeplense_hf.models.presets import PRESETS
-
-        model = self.options["model"]
-        start = f"`{model}`, from random weights" if model in PRESETS else f"from `{model}`"
-        return (
-            f"{parameters:,} parameters in float32, {start}, by `deeplense-hf train`. No test image was used in "
-            "training, in choosing a checkpoint or in calibration."
-        )
-
-    def shown_options(self, of_task: Sequence[str]) -> list[tuple[str, str]]:
-        """Return the options that a reader wants to see.
-
-        Args:
-            of_task: Names of those that matter to this task.
-
-        Returns:
-            Names and values.
-        """
-        unused = () if recipe_of(self.dataset) else ("images_per_class", "simulation_seed")
-        names = [name for name in (*_SHOWN_OPTIONS, *of_task) if name not in unused]
-        wanted = [name for name in names if self.options.get(name) not in (None, [], "")]
-        return [(name, _cell(self.options[name])) for name in wanted]
-
-    def cost(self) -> str:
-        """Return machine, time and energy."""
-        record = self.record
-        energy = "Energy was not measured."
-        if threads := record["threads"]:
-            busy = record["seconds"] / 3600 * record["processes"] * threads
-            energy += (
-                f" If a busy core draws {_WATTS_OF_A_CORE} W, that of the network was about "
-                f"{busy * _WATTS_OF_A_CORE:.2g} Wh."
-            )
-        # a stream is simulated by processes of its own, unless there are none
-        streamed = str(self.options["dataset"]).startswith("simulate:")
-        beside = streamed and self.options.get("dataloader_num_workers") != 0
-        simulated = " beside processes that simulated the images" if beside else ""
-        return f"{_effort(record)} took {_time(record)} by the clock on {_machine(record)}{simulated}. {energy}"
-
-    def baseline(self, folder: Path) -> str:
-        """Return how a baseline was trained: steps, images, time, machine, and where its options differ.
-
-        Args:
-            folder: The baseline's folder.
-
-        Returns:
-            Words.
-        """
-        import yaml
-
-        from deeplense_hf.training.checkpoints import OPTIONS_FILE
-        from deeplense_hf.training.record import RECORD_FILE
-
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-        text = f"for {_effort(record)}, {_time(record)} on {_machine(record)}"
-        # releases of before kept none
-        if not (folder / OPTIONS_FILE).is_file():
-            return text
-        options = yaml.safe_load((folder / OPTIONS_FILE).read_text(encoding="utf-8"))
-        different = [
-            f"`{name}` {_cell(value)}"
-            for name, value in options.items()
-            if value != self.options.get(name) and value not in (None, []) and not _SAME_LEARNING.fullmatch(name)
-        ]
-        return f"{text}, with {', '.join(different)}" if different else text
 
     def limits(self) -> list[str]:
         """Return what a user must know of the population that the model was trained on, in sentences."""
@@ -338,7 +243,7 @@ class Facts:
         elsewhere = {
             "classification": "its answers for it are confident and meaningless (the sliders of `deeplense-hf app` "
             "show it)",
-            "lens_finding": "one that is much larger or smaller is often missed",
+            "lens_finding": "one that is much larger or smaller may be missed",
         }.get(task, "what it answers for one was not measured")
         differ = "the source's position and the substructure"
         if not recipe.noise_discarded:
@@ -349,29 +254,6 @@ class Facts:
             f"percent, is outside what the model knows, and {elsewhere}.",
             *general,
         ]
-
-
-def _effort(record: Mapping[str, Any]) -> str:
-    """Return how long a training was, in steps and images."""
-    return f"{record['steps']:,} steps on {record['images']:,} images"
-
-
-def _time(record: Mapping[str, Any]) -> str:
-    """Return how long a training took by the clock."""
-    hours = record["seconds"] / 3600
-    if hours < 1 / 60:
-        return f"{record['seconds']:.0f} seconds"
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
-
-
-def _machine(record: Mapping[str, Any]) -> str:
-    """Return what the network of a training ran on."""
-    processes, threads = record["processes"], record["threads"]
-    machine = f"{processes} x {record['device']}"
-    if threads:
-        cores = processes * threads
-        machine = f"{cores} thread{'s' if cores > 1 else ''} of a CPU ({record['device']})"
-    return f"{machine}, in {record['precision']}"
 
 
 def _found(report: "EvaluationReport") -> str:
@@ -386,8 +268,3 @@ def _found(report: "EvaluationReport") -> str:
         f"By the more probable class it finds {found:,} of {lenses:,} lenses of `{dataset_name(report.dataset)}` and "
         f"takes {named - found:,} of {others:,} look-alikes for one{share}."
     )
-
-
-def _cell(value: Any) -> str:
-    """Return an option as a cell of a table."""
-    return f"`{' '.join(map(str, value)) if isinstance(value, list) else value}`"

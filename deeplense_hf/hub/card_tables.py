@@ -79,7 +79,5 @@ def _by_truth(report: "EvaluationReport") -> str:
 
     rows = []
     for part in report.truth_ranges:
-        target = part.name.partition(" ")[0]
-        scores = (part.metrics[f"{score}_{target}"] for score in ("mae", "bias", "coverage_95"))
-        rows.append((part.name, f"{part.n:,}", *map(shown, scores)))
+        rows.append((part.name, f"{part.n:,}", *map(shown, part.metrics.values())))
     return markdown_table(("truth", "images", "MAE", "bias (estimate - truth)", "truths within 95% intervals"), rows)

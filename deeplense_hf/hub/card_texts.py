@@ -120,8 +120,7 @@ TASK_TEXTS: dict[str, TaskTexts] = {
         headline=(("roc_auc", "roc_auc"), ("average_precision", "average_precision")),
         options=("normal_class", "anomaly_score", "mask_ratio", "mask_size"),
         limits=(
-            "The score has no absolute meaning; compare it with those of images that are known to be normal. Noise and "
-            "what is no lens score high as well.",
+            "The score has no absolute meaning; compare it with those of images that are known to be normal.",
             "No label was used in training, but which kind of score is the default was decided on labelled validation "
             "images of Model I (`benchmarks/ablation.py` of deeplense_hf).",
         ),

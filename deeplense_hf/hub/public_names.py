@@ -39,6 +39,18 @@ def dataset_name(dataset: str) -> str:
     return dataset.removeprefix(_STREAMED)
 
 
+def is_streamed(dataset: str) -> bool:
+    """Tell whether systems of a recipe were simulated while training.
+
+    Args:
+        dataset: As for `dataset_name`.
+
+    Returns:
+        Whether they were.
+    """
+    return dataset.startswith(_STREAMED)
+
+
 def recipe_of(dataset: str) -> "Recipe | None":
     """Return the recipe of that name, if there is one.
 

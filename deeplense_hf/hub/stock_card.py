@@ -23,7 +23,6 @@ def render_stock_card(folder: Path) -> str:
     from .card_facts import Facts
     from .card_tables import results_table
     from .card_texts import ANY_PICTURE, OF_OUR_PIPELINE, TASK_TEXTS
-    from .release import BASELINES
     from .stock_export import STOCK_FILE, StockExport
 
     try:
@@ -32,7 +31,7 @@ def render_stock_card(folder: Path) -> str:
         raise ValueError(f"{folder / STOCK_FILE} is damaged ({error}); export the model again.") from None
     report = EvaluationReport.load(folder / "metrics.json")
     texts, facts = TASK_TEXTS[report.task], Facts.read(folder)
-    baselines = sorted((folder / BASELINES).glob("*"))
+    baselines, trainings = facts.training.baselines(folder, about.baseline_names)
     widget = list(zip(about.example_classes, about.example_answers, strict=True))
     return render(
         "stock_card_template.md",
@@ -43,14 +42,14 @@ def render_stock_card(folder: Path) -> str:
         model_type=facts.config["model_type"],
         summary=summary(report),
         processing=[(name, repr(value).replace("'", '"')) for name, value in about.processing.items()],
-        results=results_table(report, [], [EvaluationReport.load(path / "metrics.json") for path in baselines]),
-        baselines=[(name, facts.baseline(path)) for name, path in zip(about.baseline_names, baselines, strict=True)],
+        results=results_table(report, [], baselines),
+        baselines=trainings,
         report=report,
         data=facts.data(),
-        training=facts.training(about.parameters),
-        options=facts.shown_options(texts.options),
+        training=facts.training.sentence(about.parameters),
+        options=facts.training.shown_options(texts.options),
         versions=versions(report),
-        cost=facts.cost(),
+        cost=facts.training.cost(),
         task=texts,
         learnt_from=facts.learnt_from,
         limits=[*facts.limits(), *(limit for limit in texts.limits if limit not in OF_OUR_PIPELINE), ANY_PICTURE],

@@ -40,12 +40,16 @@ class ExportOptions:
     overwrite: bool = field(default=False, metadata={"help": "replace an earlier export of that name"})
 
     def __post_init__(self) -> None:
-        """Check the names.
+        """Check the names, and what does not go together.
 
         Raises:
-            ValueError: If they are no names on the Hub.
+            ValueError: If they are no names on the Hub, or baselines are to be compared on other images than the run's.
         """
         check_hub_names(name=self.name, owner=self.owner)
+        if self.baselines and self.dataset:
+            raise ValueError(
+                "baselines are compared on the test images of the run; leave out --dataset or --baselines."
+            )
 
 
 @dataclass(frozen=True)
@@ -87,18 +91,14 @@ def export_stock(options: ExportOptions) -> None:
             its classes, or the folder holds something else.
         OSError: If the folder cannot be written.
     """
-    import yaml
     from transformers import ViTImageProcessorPil
     from transformers.utils.logging import disable_progress_bar
 
-    from deeplense_hf.data.loading import load_lenses
     from deeplense_hf.data.staging import check_replaceable, replaced_folder
-    from deeplense_hf.evaluation.dataset_predictions import check_images
     from deeplense_hf.evaluation.run import evaluate_model
     from deeplense_hf.inference.predictor import Predictor
-    from deeplense_hf.training.checkpoints import OPTIONS_FILE
 
-    from .public_names import dataset_name, public_name
+    from .public_names import public_name
     from .release import copy_training
     from .stock_card import render_stock_card
 
@@ -111,18 +111,11 @@ def export_stock(options: ExportOptions) -> None:
     processor = ViTImageProcessorPil(
         size={"height": height, "width": width}, do_resize=True, do_rescale=True, do_normalize=False
     )
-    trained = yaml.safe_load((run / OPTIONS_FILE).read_text(encoding="utf-8"))
-    name = dataset_name(str(options.dataset or trained["dataset"]))
-    count = None if options.dataset else trained.get("images_per_class")
-    splits = load_lenses(name, seed=trained.get("simulation_seed", 0), images_per_class=count)
-    if "test" not in splits:
-        raise ValueError(f"{name} has no test split to measure the export on; give another --dataset.")
-    test = splits["test"]
-    # refused as an evaluation would, which comes after the pictures
-    predictor.task.references(test)
-    check_images(test, predictor)
+    name, test = _test_images(options, predictor)
     pictures = as_pictures(test, predictor)
     with replaced_folder(folder) as place:
+        # what cannot be compared is refused before the work
+        baseline_names = _write_baselines(options, place)
         stock.save_pretrained(place)
         processor.save_pretrained(place)
         reloaded = Predictor.from_pretrained(place, "cpu")
@@ -148,11 +141,34 @@ def export_stock(options: ExportOptions) -> None:
             len(pictures),
             names,
             answers,
-            _write_baselines(options, place),
+            baseline_names,
         )
         (place / STOCK_FILE).write_text(json.dumps(asdict(about), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         (place / "README.md").write_text(render_stock_card(place), encoding="utf-8")
     print(f"written: {folder}; its probabilities differ by at most {difference:.0e} on {len(pictures)} pictures")
+
+
+def _test_images(options: ExportOptions, predictor: "Predictor") -> "tuple[str, Dataset]":
+    """Load the images that an export is measured on, and refuse them as an evaluation would; their name first."""
+    import yaml
+
+    from deeplense_hf.data.loading import load_lenses
+    from deeplense_hf.evaluation.dataset_predictions import check_images
+    from deeplense_hf.training.checkpoints import OPTIONS_FILE
+
+    from .public_names import dataset_name
+
+    trained = yaml.safe_load((Path(options.model) / OPTIONS_FILE).read_text(encoding="utf-8"))
+    name = dataset_name(str(options.dataset or trained["dataset"]))
+    count = None if options.dataset else trained.get("images_per_class")
+    splits = load_lenses(name, seed=trained.get("simulation_seed", 0), images_per_class=count)
+    if "test" not in splits:
+        raise ValueError(f"{name} has no test split to measure the export on; give another --dataset.")
+    test = splits["test"]
+    # refused as an evaluation would, which comes after the pictures
+    predictor.task.references(test)
+    check_images(test, predictor)
+    return name, test
 
 
 def _write_baselines(options: ExportOptions, place: Path) -> tuple[str, ...]:
@@ -163,8 +179,6 @@ def _write_baselines(options: ExportOptions, place: Path) -> tuple[str, ...]:
 
     if not options.baselines:
         return ()
-    if options.dataset:
-        raise ValueError("baselines are compared on the test images of the run; leave out --dataset or --baselines.")
     raw = EvaluationReport.load(Path(options.model) / "metrics.json")
     places = (place / BASELINES / f"{number:03}" for number in range(len(options.baselines)))
     return tuple(write_baseline(Path(each), raw, into) for each, into in zip(options.baselines, places, strict=True))

@@ -17,6 +17,7 @@ from deeplense_hf.data import loading
 from deeplense_hf.data.loading import LensImageDecoder, load_lenses
 from deeplense_hf.data.schema import features
 from deeplense_hf.evaluation.report import EvaluationReport
+from deeplense_hf.evaluation.run import evaluate_model
 from deeplense_hf.hub.safe_files import files_to_publish
 from deeplense_hf.hub.stock_card import render_stock_card
 from deeplense_hf.hub.stock_export import ExportOptions, eight_bit, export_stock
@@ -162,3 +163,30 @@ def test_released_exports_are_as_they_should_be(marker: Path) -> None:
     folder = marker.parent
     assert files_to_publish(folder)
     assert (folder / "README.md").read_text() == render_stock_card(folder)
+
+
+def test_baselines_stand_beside(tmp_path: Path, make_model: Callable[..., tuple[Any, Any]]) -> None:
+    run = saved(tmp_path / "run")
+    splits = load_lenses("test", images_per_class=20)
+
+    def evaluated(folder: Path, model: Any, processor: Any, split: str) -> Path:
+        names = {"model_name": folder.name, "dataset_name": "test", "split": split}
+        evaluate_model(model, processor, splits[split], output_dir=folder, bootstrap_samples=10, **names)
+        record = json.loads((run / "training_record.json").read_text())
+        (folder / "training_record.json").write_text(json.dumps({**record, "steps": 4000}))
+        return folder
+
+    own = Predictor.from_pretrained(run, "cpu")
+    evaluated(run, own.model, own.processor, "test")
+    resnet = evaluated(tmp_path / "resnet", *make_model(seed=3, spread=20), "test")
+    elsewhere = evaluated(tmp_path / "elsewhere", *make_model(), "validation")
+    with pytest.raises(ValueError, match="elsewhere is not on the test images"):
+        export_stock(ExportOptions(str(run), "x", str(tmp_path / "cards"), baselines=[str(elsewhere)]))
+    assert not (tmp_path / "cards" / "x").exists()
+    with pytest.raises(ValueError, match="leave out --dataset or --baselines"):
+        ExportOptions(str(run), "x", dataset="test", baselines=[str(resnet)])
+    export_stock(ExportOptions(str(run), "x", str(tmp_path / "cards"), baselines=[str(resnet)]))
+    text = (tmp_path / "cards" / "x" / "README.md").read_text()
+    assert "|  | this model | resnet |" in text
+    assert "`resnet` was trained for 4,000 steps on 640 images" in text
+    assert text == render_stock_card(tmp_path / "cards" / "x")
