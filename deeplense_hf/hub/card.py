@@ -51,7 +51,7 @@ def render_card(folder: Path) -> str:
         answers=texts.answers.format(subject=facts.subject(report)),
         task=texts,
         summaries=[summary(each) for each in (report, *others)],
-        knowledge=facts.knowledge(report, others),
+        knowledge=facts.knowledge(report),
         examples=[_example(each) for each in about.examples],
         pictures_are_asked=all(each.picture_answer for each in about.examples),
         learnt_from=facts.learnt_from,

@@ -91,12 +91,11 @@ class Facts:
         names = list(self.config.get("id2label", {}).values())
         return ", ".join(f"{name} ({CLASSES[name]})" if name in CLASSES else name for name in names)
 
-    def knowledge(self, report: "EvaluationReport", others: "Sequence[EvaluationReport]" = ()) -> list[str]:
-        """Return what the scores mean: in found lenses, beside those of a guess, by what is seen.
+    def knowledge(self, report: "EvaluationReport") -> list[str]:
+        """Return what the scores mean: of a regression beside those of a guess, of anomalies by what is seen.
 
         Args:
             report: The scores.
-            others: Those on other images.
 
         Returns:
             Sentences.
@@ -104,8 +103,6 @@ class Facts:
         from .card_texts import CONFIGURATION
 
         sentences = [CONFIGURATION] if self._mixes_configurations(report) else []
-        if report.task == "lens_finding":
-            sentences += [_found(each) for each in (report, *others) if each.confusion_matrix]
         means, deviations = self.config.get("target_mean") or [], self.config.get("target_std") or []
         for name, mean, deviation in zip(self.targets, means, deviations, strict=False):
             measured = report.metrics.get(f"r2_{name}")
@@ -254,17 +251,3 @@ class Facts:
             f"percent, is outside what the model knows, and {elsewhere}.",
             *general,
         ]
-
-
-def _found(report: "EvaluationReport") -> str:
-    """Return how many lenses a finder finds, and how many of those it finds are some."""
-    names = list(report.class_names)
-    lens = names.index("lens")
-    found, lenses = report.confusion_matrix[lens][lens], sum(report.confusion_matrix[lens])
-    named = sum(row[lens] for row in report.confusion_matrix)
-    others = sum(map(sum, report.confusion_matrix)) - lenses
-    share = f", so that {found / named:.1%} of what it calls a lens is one" if named else ""
-    return (
-        f"By the more probable class it finds {found:,} of {lenses:,} lenses of `{dataset_name(report.dataset)}` and "
-        f"takes {named - found:,} of {others:,} look-alikes for one{share}."
-    )

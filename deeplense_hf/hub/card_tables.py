@@ -33,7 +33,7 @@ def results_table(
             for title, name in report.report_rows
         ],
     )
-    parts = [f"On {_described(report)}:", main]
+    parts = [f"On {_described(report)}:", main, *found_lenses(report)]
     title, name = report.report_rows[0]
     # of a class of its own, as what is no lens, a score is undefined
     defined = [part for part in report.morphologies if part.metrics[name].value is not None]
@@ -45,7 +45,7 @@ def results_table(
     for other in others:
         rows = [(title, shown(other.metrics[name])) for title, name in other.report_rows]
         sentence = f" {other.description.removesuffix('.')}." if other.description else ""
-        parts += [f"On {_described(other)}.{sentence}", markdown_table(("", "this model"), rows)]
+        parts += [f"On {_described(other)}.{sentence}", markdown_table(("", "this model"), rows), *found_lenses(other)]
     return "\n\n".join(parts)
 
 
@@ -81,3 +81,26 @@ def _by_truth(report: "EvaluationReport") -> str:
     for part in report.truth_ranges:
         rows.append((part.name, f"{part.n:,}", *map(shown, part.metrics.values())))
     return markdown_table(("truth", "images", "MAE", "bias (estimate - truth)", "truths within 95% intervals"), rows)
+
+
+def found_lenses(report: "EvaluationReport") -> list[str]:
+    """Say how many lenses a finder finds, and how many of those it finds are some.
+
+    Args:
+        report: The scores.
+
+    Returns:
+        A sentence; none of another task.
+    """
+    if report.task != "lens_finding" or not report.confusion_matrix:
+        return []
+    names = list(report.class_names)
+    lens = names.index("lens")
+    found, lenses = report.confusion_matrix[lens][lens], sum(report.confusion_matrix[lens])
+    named = sum(row[lens] for row in report.confusion_matrix)
+    others = sum(map(sum, report.confusion_matrix)) - lenses
+    share = f", so that {found / named:.1%} of what it calls a lens is one" if named else ""
+    return [
+        f"By the more probable class it finds {found:,} of {lenses:,} lenses of `{dataset_name(report.dataset)}` and "
+        f"takes {named - found:,} of {others:,} look-alikes for one{share}."
+    ]

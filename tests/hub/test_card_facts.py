@@ -8,6 +8,7 @@ import pytest
 from deeplense_hf.cli import parse_options
 from deeplense_hf.evaluation.report import EvaluationReport
 from deeplense_hf.hub.card_facts import Facts
+from deeplense_hf.hub.card_tables import found_lenses
 from deeplense_hf.models import DeepLenseImageProcessor
 from deeplense_hf.simulation.published_recipes import PUBLISHED_RECIPES
 from deeplense_hf.simulation.recipes import RECIPES
@@ -66,7 +67,7 @@ def test_what_a_finder_finds_is_counted() -> None:
     balanced = report_of_a_finder("lens_finding", 197, 200, 2, 200)
     rare = report_of_a_finder("1_in_100", 197, 198, 316, 19_800)
     blind = report_of_a_finder("faint", 0, 10, 0, 10)
-    assert facts("lens_finding").knowledge(balanced, [rare, blind]) == [
+    assert [sentence for report in (balanced, rare, blind) for sentence in found_lenses(report)] == [
         "By the more probable class it finds 197 of 200 lenses of `lens_finding` and takes 2 of 200 look-alikes for "
         "one, so that 99.0% of what it calls a lens is one.",
         "By the more probable class it finds 197 of 198 lenses of `1_in_100` and takes 316 of 19,800 look-alikes for "
